@@ -1,0 +1,3 @@
+"""torch-kata: auto-graded PyTorch exercises."""
+
+__version__ = "0.1.0"
