@@ -19,7 +19,7 @@ STATES = ("todo", "failed", "passed")
 
 @dataclass(frozen=True)
 class Task:
-    """One exercise. `seconds` and `memory_mb` limit a whole run of its grader."""
+    """One exercise. `seconds` and `memory_mb` limit a run of its grader, `check_seconds` one check."""
 
     id: int
     slug: str
@@ -31,6 +31,7 @@ class Task:
     hints: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     seconds: float = 30.0
+    check_seconds: float = 10.0
     memory_mb: int = 4096
     fresh: bool = False
     root: Path = field(default=ROOT, compare=False)

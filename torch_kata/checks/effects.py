@@ -1,0 +1,194 @@
+"""What code changes beside its result: its inputs, a model's mode, random streams, global settings; and what it raises."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import random
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from torch_kata.checks.record import CheckFailed, fail, text_evidence
+from torch_kata.lazy import np, torch
+
+
+@contextlib.contextmanager
+def unchanged(*objects: Any) -> Iterator[None]:  # noqa: ANN401
+    """The objects leave the block as they entered it.
+
+    Tensors: values, requires_grad and grad. Modules: state_dict, gradients and the mode of every submodule.
+    Arrays, lists, tuples and dicts: their contents.
+    """
+    before = [_snapshot(item) for item in objects]
+    yield
+    for index, (item, old) in enumerate(zip(objects, before, strict=True)):
+        name = "輸入" if len(objects) == 1 else f"第 {index + 1} 個輸入"
+        if change := _change(old, item):
+            raise CheckFailed(f"{name}被改動了：{change}", f"changed {index} {change}")
+
+
+@contextlib.contextmanager
+def same_random_state() -> Iterator[None]:
+    """The global random streams of torch, NumPy and random are where they were."""
+    before = _random_states()
+    yield
+    for name, state in _random_states().items():
+        if state != before[name]:
+            fail(f"全域亂數狀態被動到了：{name}", f"random {name}")
+
+
+@contextlib.contextmanager
+def raises(kind: type[BaseException] | tuple[type[BaseException], ...], *mentions: object) -> Iterator[None]:
+    """The block raises `kind`, with a message in which each of `mentions` stands."""
+    names = " 或 ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+    try:
+        yield
+    except NotImplementedError as error:
+        if str(error).startswith("TODO"):
+            raise
+        _judge_raised(error, kind, names, mentions)
+    except Exception as error:
+        _judge_raised(error, kind, names, mentions)
+    else:
+        fail(f"應拋出 {names}，卻沒有拋出任何例外", f"no {names}")
+
+
+def _judge_raised(error: Exception, kind: Any, names: str, mentions: tuple) -> None:  # noqa: ANN401
+    if isinstance(error, CheckFailed) and not isinstance(error, kind):
+        raise error
+    if not isinstance(error, kind):
+        found = f"{type(error).__name__}: {error}"
+        raise CheckFailed(f"應拋出 {names}，卻拋出 {found[:300]}", text_evidence(f"raised {found}")) from error
+    for mention in mentions:
+        if str(mention) not in str(error):
+            message = f"{type(error).__name__} 的訊息應提到 {mention!r}，得到「{str(error)[:200]}」"
+            raise CheckFailed(message, f"silent about {len(mentions)} {text_evidence(str(error))}") from error
+
+
+def _snapshot(item: Any) -> Any:  # noqa: ANN401
+    if isinstance(item, torch.nn.Module):
+        tensors = {**dict(item.named_parameters(remove_duplicate=False)), **dict(item.named_buffers())}
+        modes = {name or type(item).__name__: module.training for name, module in item.named_modules()}
+        return {name: _snapshot(tensor) for name, tensor in tensors.items()}, modes
+    if isinstance(item, torch.Tensor):
+        grad = None if item.grad is None or not item.is_leaf else item.grad.detach().clone()
+        return item.detach().clone(), item.requires_grad, grad
+    if isinstance(item, np.ndarray):
+        return item.copy()
+    if isinstance(item, list | tuple):
+        return type(item), [_snapshot(part) for part in item], [id(part) for part in item]
+    if isinstance(item, dict):
+        return {key: _snapshot(part) for key, part in item.items()}
+    return copy.deepcopy(item)
+
+
+def _change(old: Any, item: Any) -> str:  # noqa: ANN401
+    """What is different about `item` now, in words; empty if nothing."""
+    if isinstance(item, torch.nn.Module):
+        tensors, modes = old
+        now = {**dict(item.named_parameters(remove_duplicate=False)), **dict(item.named_buffers())}
+        if set(now) != set(tensors):
+            return f"模型的參數或 buffer 變成 {sorted(now)}"
+        for name, tensor in now.items():
+            if change := _change(tensors[name], tensor):
+                return f"模型的 {name} {change}"
+        for name, module in item.named_modules():
+            name = name or type(item).__name__
+            if modes.get(name) != module.training:
+                return f"{name}.training 由 {modes.get(name)} 變成 {module.training}"
+        return ""
+    if isinstance(item, torch.Tensor):
+        values, requires_grad, grad = old
+        if item.shape != values.shape or item.dtype != values.dtype:
+            return f"形狀或 dtype 變成 {tuple(item.shape)} {item.dtype}"
+        if item.requires_grad != requires_grad:
+            return f"requires_grad 由 {requires_grad} 變成 {item.requires_grad}"
+        if not _same_values(item.detach(), values):
+            return "數值變了"
+        now = item.grad if item.is_leaf else None
+        if (now is None) != (grad is None) or (grad is not None and not _same_values(now, grad)):
+            return "grad 變了"
+        return ""
+    if isinstance(item, np.ndarray):
+        return "" if np.array_equal(old, item, equal_nan=item.dtype.kind in "fc") else "數值變了"
+    if isinstance(item, list | tuple):
+        _, parts, identities = old
+        if len(parts) != len(item) or identities != [id(part) for part in item]:
+            return "元素的個數或順序變了"
+        return next((change for part, now in zip(parts, item, strict=True) if (change := _change(part, now))), "")
+    if isinstance(item, dict):
+        if list(old) != list(item):
+            return "鍵變了"
+        return next((change for key, now in item.items() if (change := _change(old[key], now))), "")
+    return "" if old == item else "內容變了"
+
+
+def _same_values(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return torch.equal(a, b) or (a.is_floating_point() and torch.equal(a.isnan(), b.isnan()) and torch.equal(
+        a.nan_to_num(), b.nan_to_num()
+    ))
+
+
+def _random_states() -> dict[str, Any]:
+    state = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "numpy.random": (state[0], state[1].tobytes(), *state[2:]),
+        "random": random.getstate(),
+    }
+
+
+def global_settings() -> dict[str, Any]:
+    """The settings that no answer may leave changed, by the name a learner knows them by."""
+    settings = {
+        "torch.get_default_dtype()": torch.get_default_dtype(),
+        "torch.is_grad_enabled()": torch.is_grad_enabled(),
+        "torch.is_inference_mode_enabled()": torch.is_inference_mode_enabled(),
+        "torch.get_num_threads()": torch.get_num_threads(),
+        "torch.get_default_device()": str(torch.get_default_device()),
+        "torch.are_deterministic_algorithms_enabled()": torch.are_deterministic_algorithms_enabled(),
+        "torch.is_anomaly_enabled()": torch.is_anomaly_enabled(),
+        "torch.backends.cudnn.benchmark": torch.backends.cudnn.benchmark,
+        "os.getcwd()": os.getcwd(),
+        "sys.getrecursionlimit()": sys.getrecursionlimit(),
+        "os.environ": {k: v for k, v in os.environ.items() if not re.match("PYTEST_|COLUMNS|LINES|KMP_|TORCHINDUCTOR", k)},
+    }
+    if "matplotlib.pyplot" in sys.modules:
+        settings["開著的 matplotlib 圖"] = tuple(sys.modules["matplotlib.pyplot"].get_fignums())
+    return settings
+
+
+def restore_settings(settings: dict[str, Any]) -> None:
+    """Puts the settings back, so that the next check starts as this one did."""
+    torch.set_default_dtype(settings["torch.get_default_dtype()"])
+    torch.set_grad_enabled(settings["torch.is_grad_enabled()"])
+    torch.set_num_threads(settings["torch.get_num_threads()"])
+    if str(torch.get_default_device()) != settings["torch.get_default_device()"]:
+        torch.set_default_device(settings["torch.get_default_device()"])
+    torch.use_deterministic_algorithms(settings["torch.are_deterministic_algorithms_enabled()"])
+    torch.autograd.set_detect_anomaly(settings["torch.is_anomaly_enabled()"])
+    torch.backends.cudnn.benchmark = settings["torch.backends.cudnn.benchmark"]
+    os.chdir(settings["os.getcwd()"])
+    sys.setrecursionlimit(settings["sys.getrecursionlimit()"])
+    for name in set(os.environ) - set(settings["os.environ"]):
+        if name not in settings["os.environ"] and not name.startswith(("PYTEST_", "KMP_")):
+            del os.environ[name]
+    os.environ.update(settings["os.environ"])
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+def changed_setting(before: dict[str, Any]) -> str:
+    """The first global setting that is not as it was, in words; empty if all are."""
+    for name, now in global_settings().items():
+        old = before.get(name, () if name.startswith("開著") else None)
+        if now == old:
+            continue
+        if name == "os.environ":
+            keys = sorted(k for k in {*now, *old} if now.get(k) != old.get(k))
+            return f"環境變數 {'、'.join(keys)} 被改動了"
+        return f"全域設定 {name} 由 {old} 變成 {now}，而且沒有還原"
+    return ""

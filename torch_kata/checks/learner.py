@@ -1,0 +1,19 @@
+"""Which code is the learner's: the files of the answer being graded, and whether they are on the stack."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+
+FILES: set[str] = set()
+REFERENCES: set[str] = set()
+
+
+def is_calling(frame: FrameType | None = None) -> bool:
+    """Whether code of the learner's file is on this thread's stack."""
+    frame = frame or sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename in FILES:
+            return True
+        frame = frame.f_back
+    return False

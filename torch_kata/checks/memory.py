@@ -1,0 +1,55 @@
+"""Memory that code takes: private pages of this process, and bytes of live tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psutil
+
+from torch_kata.checks.record import fail
+from torch_kata.lazy import torch
+
+
+@dataclass
+class Growth:
+    """Bytes of private memory above the start, at the worst moment."""
+
+    peak: int = 0
+
+
+def private_bytes() -> int:
+    """Private memory of this process: anonymous pages on Linux (mapped files do not count), else its resident set."""
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="utf-8") as status:
+        for line in status:
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    return psutil.Process().memory_info().rss
+
+
+@contextlib.contextmanager
+def assert_memory_growth(megabytes: float, poll: float = 0.005) -> Iterator[Growth]:
+    """Private memory grows by less than `megabytes` MiB while the block runs."""
+    growth, done, start = Growth(), threading.Event(), private_bytes()
+
+    def watch() -> None:
+        while not done.wait(poll):
+            growth.peak = max(growth.peak, private_bytes() - start)
+
+    watcher = threading.Thread(target=watch, name="torch-kata-memory", daemon=True)
+    watcher.start()
+    try:
+        yield growth
+    finally:
+        growth.peak = max(growth.peak, private_bytes() - start)
+        done.set()
+        watcher.join()
+    if growth.peak >= megabytes * 2**20:
+        fail(f"記憶體增加了 {growth.peak / 2**20:.0f} MiB，上限是 {megabytes:g} MiB", "memory")
+
+
+def tensor_bytes(*tensors: torch.Tensor) -> int:
+    """Bytes of the tensors' elements."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

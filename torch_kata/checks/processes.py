@@ -1,0 +1,121 @@
+"""Other processes and threads: programs run apart, time limits, and what an answer leaves running or open."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from torch_kata.checks.record import fail
+
+
+def run_python(
+    code: str,
+    *arguments: str,
+    cwd: Path | None = None,
+    path: Sequence[Path] = (),
+    seconds: float = 60,
+) -> str:
+    """What a fresh Python that runs `code` prints; it knows neither the answer nor the engine, except by `path`.
+
+    Fails, with the program's last error line, when it ends with another status than 0 or takes too long.
+    """
+    finished = run_program([sys.executable, "-c", code, *arguments], cwd=cwd, path=path, seconds=seconds)
+    if finished.returncode != 0:
+        last = (finished.stderr.strip().splitlines() or ["（沒有訊息）"])[-1]
+        fail(f"在新的行程裡執行失敗（狀態 {finished.returncode}）：{last[:300]}", f"program {last[:80]}")
+    return finished.stdout
+
+
+def run_program(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    path: Sequence[Path] = (),
+    seconds: float = 60,
+    env: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end and returns status, stdout and stderr; fails when it takes longer than `seconds`."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONIOENCODING": "utf-8", **(env or {})}
+    try:
+        return subprocess.run(
+            list(map(str, command)),
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=seconds,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        fail(f"程式超過 {seconds:g} 秒還沒結束", "program timeout")
+
+
+def call_within(seconds: float, function: Callable[..., Any], *args: Any, what: str = "呼叫", **kwargs: Any) -> Any:  # noqa: ANN401
+    """function(*args, **kwargs), or its exception; fails when it has not returned after `seconds` (its thread goes on)."""
+    outcome: dict[str, Any] = {}
+
+    def run() -> None:
+        try:
+            outcome["value"] = function(*args, **kwargs)
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run, name="torch-kata-call", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        fail(f"{what}超過 {seconds:g} 秒還沒返回", f"hang {what}")
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["value"]
+
+
+@contextlib.contextmanager
+def nothing_left_running(seconds: float = 5.0) -> Iterator[None]:
+    """Processes and threads that the block started have ended within `seconds` after it.
+
+    multiprocessing's resource tracker, which lives as long as the interpreter, does not count.
+    """
+    threads, children = set(threading.enumerate()), {p.pid for p in _children()}
+    yield
+    deadline = time.monotonic() + seconds
+    while True:
+        left = [t.name for t in threading.enumerate() if t not in threads and not t.name.startswith("torch-kata")]
+        running = [p for p in _children() if p.pid not in children]
+        if not left and not running:
+            return
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    if running:
+        fail(f"還有 {len(running)} 個行程沒有結束", "processes left")
+    fail(f"還有 {len(left)} 個執行緒沒有結束：{'、'.join(left[:3])}", "threads left")
+
+
+@contextlib.contextmanager
+def nothing_left_open() -> Iterator[None]:
+    """The block leaves no file open."""
+    before = {file.path for file in psutil.Process().open_files()}
+    yield
+    left = sorted({file.path for file in psutil.Process().open_files()} - before)
+    if left:
+        fail(f"有檔案沒有關閉：{left[0]}", "files left")
+
+
+def _children() -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in " ".join(process.cmdline()):
+                found.append(process)
+    return found

@@ -1,0 +1,133 @@
+"""Random inputs for the graders, and statistical tests of random answers, each with a false alarm rate of 1e-6."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch_kata.checks.closeness import dtype_of
+from torch_kata.checks.record import fail
+from torch_kata.lazy import np, torch
+
+FALSE_ALARM = 1e-6
+
+
+class Rng:
+    """The source of a check's inputs; the same seed and check give the same inputs, on any device."""
+
+    def __init__(self, seed: Sequence[int], device: Any) -> None:  # noqa: ANN401
+        self.numpy = np.random.default_rng(seed)
+        self.device = device
+
+    def normal(self, shape: Sequence[int], *, dtype: str = "float32", requires_grad: bool = False) -> torch.Tensor:
+        """Standard normal numbers."""
+        return self._tensor(self.numpy.standard_normal(tuple(shape)), dtype, requires_grad)
+
+    def uniform(
+        self,
+        shape: Sequence[int],
+        low: float = 0.0,
+        high: float = 1.0,
+        *,
+        dtype: str = "float32",
+        requires_grad: bool = False,
+    ) -> torch.Tensor:
+        """Uniform numbers on [low, high)."""
+        return self._tensor(self.numpy.uniform(low, high, tuple(shape)), dtype, requires_grad)
+
+    def integers(self, low: int, high: int, shape: Sequence[int] = (), *, dtype: str = "int64") -> torch.Tensor:
+        """Integers in [low, high)."""
+        return self._tensor(self.numpy.integers(low, high, tuple(shape)), dtype, False)
+
+    def bernoulli(self, p: float, shape: Sequence[int], *, dtype: str = "float32") -> torch.Tensor:
+        """Ones with probability p, else zeros."""
+        return self._tensor(self.numpy.random(tuple(shape)) < p, dtype, False)
+
+    def permutation(self, n: int) -> torch.Tensor:
+        """0 to n − 1 in random order."""
+        return self._tensor(self.numpy.permutation(n), "int64", False)
+
+    def integer(self, low: int, high: int) -> int:
+        """One Python int in [low, high)."""
+        return int(self.numpy.integers(low, high))
+
+    def choice(self, options: Sequence[Any]) -> Any:  # noqa: ANN401
+        """One of the options."""
+        return options[self.integer(0, len(options))]
+
+    def strided(self, shape: Sequence[int], *, dtype: str = "float32", requires_grad: bool = False) -> torch.Tensor:
+        """Standard normal numbers in a non-contiguous tensor: a transposed and sliced view of a larger one."""
+        wide = [*reversed(shape)]
+        wide[0] = 2 * wide[0] + 1
+        view = self.normal(wide, dtype=dtype)[::2][: shape[-1]].permute(*reversed(range(len(shape))))
+        return view.requires_grad_(requires_grad)
+
+    def generator(self, seed: int | None = None) -> torch.Generator:
+        """A fresh torch.Generator on the CPU."""
+        return torch.Generator().manual_seed(self.seed() if seed is None else seed)
+
+    def seed(self) -> int:
+        """A fresh seed."""
+        return self.integer(1, 2**31)
+
+    def fill_(self, module: Any, scale: float = 0.5) -> Any:  # noqa: ANN401
+        """Random values in every parameter and floating-point buffer (positive in running_var); returns the module."""
+        with torch.no_grad():
+            for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+                if tensor.is_floating_point():
+                    values = self.normal(tensor.shape) * scale
+                    tensor.copy_(values.abs() + 0.5 if name.endswith("running_var") else values)
+        return module
+
+    def _tensor(self, values: Any, dtype: str, requires_grad: bool) -> torch.Tensor:  # noqa: ANN401
+        return torch.as_tensor(values).to(self.device, dtype_of(dtype)).requires_grad_(requires_grad)
+
+
+def assert_distribution(samples: torch.Tensor, cdf: Callable[[Any], Any], what: str = "樣本") -> None:
+    """Kolmogorov-Smirnov: the samples follow the law whose cumulative distribution function (NumPy) is `cdf`."""
+    from scipy.stats import kstest
+
+    values = samples.detach().double().cpu().reshape(-1).numpy()
+    result = kstest(values, cdf)
+    if not result.pvalue >= FALSE_ALARM:
+        fail(
+            f"{what}不服從應有的分布：平均 {values.mean():.4g}、標準差 {values.std():.4g}、"
+            f"範圍 [{values.min():.4g}, {values.max():.4g}]（KS 檢定 p = {result.pvalue:.1e}）",
+            samples,
+        )
+
+
+def assert_frequencies(counts: Sequence[int], probabilities: Sequence[float] | None = None, what: str = "次數") -> None:
+    """Chi-square: the counts follow the probabilities (all equal if not given). Needs about 5 expected in each cell."""
+    from scipy.stats import chisquare
+
+    counts = np.asarray([int(count) for count in counts], dtype=float)
+    share = np.full(len(counts), 1 / len(counts)) if probabilities is None else np.asarray(probabilities, dtype=float)
+    impossible = share == 0
+    if counts[impossible].any():
+        fail(f"{what}：不該出現的第 {int(np.flatnonzero(impossible & (counts > 0))[0])} 種出現了", counts.tolist())
+    p = chisquare(counts[~impossible], share[~impossible] * counts.sum()).pvalue if (~impossible).sum() > 1 else 1.0
+    if not p >= FALSE_ALARM:
+        worst = int(np.argmax(np.abs(counts - share * counts.sum()) / np.sqrt(share * counts.sum() + 1e-12)))
+        fail(
+            f"{what}的分布不對：第 {worst} 種出現 {int(counts[worst])} 次，"
+            f"應約 {share[worst] * counts.sum():.0f} 次（卡方檢定 p = {p:.1e}）",
+            counts.tolist(),
+        )
+
+
+def assert_rate(successes: int, trials: int, p: float, what: str = "比例") -> None:
+    """Binomial: `successes` of `trials` agree with the probability `p`."""
+    from scipy.stats import binomtest
+
+    if not binomtest(int(successes), int(trials), p).pvalue >= FALSE_ALARM:
+        fail(f"{what}應為 {p:g}，{trials} 次中有 {successes} 次（{successes / trials:.3f}）", successes / trials)
+
+
+def assert_mean(samples: torch.Tensor, mean: float, std: float, what: str = "平均") -> None:
+    """|z| < 4.89: the mean of independent samples of known standard deviation `std` is `mean`."""
+    values = samples.detach().double().reshape(-1)
+    z = (float(values.mean()) - mean) / (std / math.sqrt(len(values)))
+    if not abs(z) < 4.89:
+        fail(f"{what}應為 {mean:.4g}，{len(values)} 個樣本得到 {float(values.mean()):.4g}（z = {z:.1f}）", samples)

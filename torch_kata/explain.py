@@ -1,0 +1,84 @@
+"""From what a check raised to what a learner reads: the reason in one line, and the traceback from their own code on."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import pytest
+
+from torch_kata.catalog import ROOT
+from torch_kata.checks import learner
+from torch_kata.checks.record import CheckFailed, NotRunHere, text_evidence
+from torch_kata.submission import SubmissionError
+
+LONGEST = 1200
+
+
+def is_todo(error: BaseException) -> bool:
+    """Whether the stub itself raised: the learner has not come to this part yet."""
+    return isinstance(error, NotImplementedError) and str(error).startswith("TODO")
+
+
+def reason(error: BaseException, submission: ModuleType | None) -> str:
+    """Why the check failed, in one line of Chinese."""
+    text = " ".join(str(error).split())
+    kind = type(error).__name__
+    if isinstance(error, CheckFailed | SubmissionError | NotRunHere):
+        message = str(error)
+    elif is_todo(error):
+        message = f"尚未作答（{text}）"
+    elif isinstance(error, AttributeError) and submission is not None and error.obj is submission:
+        message = f"檔案裡沒有 {error.name}：請照題目的介面命名"
+    elif isinstance(error, pytest.skip.Exception | pytest.xfail.Exception | pytest.exit.Exception):
+        message = f"你的程式呼叫了 pytest.{_outcome(error)}：評分不會因此略過"
+    elif isinstance(error, SystemExit):
+        message = f"你的程式呼叫了 sys.exit({error.code!r})：函式不該結束整個程式"
+    elif isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:
+        message = f"記憶體不足（{text[:160] or kind}）：這個檢查用不了這麼多"
+    elif match := re.match(r"Timeout \(?>?([\d.]+)s\)?", text):
+        message = f"超過 {float(match[1]):g} 秒還沒完成"
+    elif isinstance(error, AssertionError) and not _own_frames(error.__traceback__):
+        message = text or "檢查的條件不成立"
+    elif isinstance(error, pytest.fail.Exception):
+        message = text
+    else:
+        where = "你的程式" if _own_frames(error.__traceback__) else "呼叫你的程式時"
+        message = f"{where}拋出 {kind}: {text}" if text else f"{where}拋出 {kind}"
+    return message[:LONGEST]
+
+
+def evidence(error: BaseException, message: str) -> Any:  # noqa: ANN401
+    """What a replay of the known mistakes is compared with."""
+    found = getattr(error, "evidence", None)
+    return text_evidence(message) if found is None else found
+
+
+def trace(error: BaseException) -> str:
+    """The traceback from the learner's first frame on; empty if none of their code is in it."""
+    chain = error.__cause__ if isinstance(error, SubmissionError) and error.__cause__ else error
+    frames = _own_frames(chain.__traceback__)
+    if not frames or isinstance(chain, SyntaxError):
+        return ""
+    lines = []
+    for frame in frames[:12]:
+        path = Path(frame.filename)
+        shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        lines.append(f"{shown}:{frame.lineno} {frame.name}\n    {frame.line or ''}")
+    return "\n".join(lines)
+
+
+def _own_frames(tb: TracebackType | None) -> list[traceback.FrameSummary]:
+    frames = traceback.extract_tb(tb)
+    first = next((i for i, frame in enumerate(frames) if frame.filename in learner.FILES), None)
+    if first is None:
+        return []
+    engine = str(ROOT / "torch_kata")
+    return [frame for frame in frames[first:] if not frame.filename.startswith(engine)]
+
+
+def _outcome(error: BaseException) -> str:
+    return {"Skipped": "skip", "XFailed": "xfail", "Exit": "exit"}.get(type(error).__name__, "skip")

@@ -1,0 +1,332 @@
+"""pytest: options, fixtures, how a stub's path collects its grader, how a check runs, and the summary in Chinese."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from torch_kata import explain
+from torch_kata.catalog import ROOT, Catalog, Task, resolve_target
+from torch_kata.checks import calls, effects, record
+from torch_kata.checks.randomness import Rng
+from torch_kata.checks.record import CheckFailed, NotRunHere
+from torch_kata.errors import UsageError
+from torch_kata.integrity import Seal, secrets
+from torch_kata.lazy import np, torch
+from torch_kata.seeds import fresh_seed
+from torch_kata.submission import SubmissionError, load_reference, load_submission
+from torch_kata.verdict import CATEGORIES, Check, judge
+
+TASK = pytest.StashKey[Task]()
+CATALOG = pytest.StashKey[Catalog]()
+TARGET = pytest.StashKey[Path]()
+SEED = pytest.StashKey[int]()
+CHECKS = pytest.StashKey[dict]()
+BEFORE_SUBMISSION = pytest.StashKey[Callable]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("torch-kata", "torch-kata: grading PyTorch exercises")
+    group.addoption("--target", default=None, metavar="exercises|solutions|DIR", help="what to grade (default: exercises)")
+    group.addoption("--device", default="cpu", choices=["cpu", "cuda"], help="where the tensors live (default: cpu)")
+    group.addoption("--seed", type=int, default=None, help="replays the inputs of an earlier run (default: a fresh one)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, title in CATEGORIES.items():
+        config.addinivalue_line("markers", f"{name}: checks of {name} ({title})")
+    config.addinivalue_line("markers", "forbid(*names): calls the learner's code may not make")
+    config.addinivalue_line("markers", "cuda: runs with --device cuda only")
+    config.addinivalue_line("markers", "cpu: runs with --device cpu only")
+    config.stash[CATALOG] = catalog = Catalog(ROOT)
+    config.stash[CHECKS] = {}
+    seed = config.getoption("seed")
+    config.stash[SEED] = fresh_seed() if seed is None else seed
+    try:
+        target = config.getoption("target")
+        config.args, found = _graders_of(config, catalog)
+        config.stash[TARGET] = resolve_target(target) if target else found or ROOT / "exercises"
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _graders_of(config: pytest.Config, catalog: Catalog) -> tuple[list[str], Path | None]:
+    """The arguments, with each answer's path replaced by its grader's, and the target folder that such a path names."""
+    arguments, target = [], None
+    for argument in config.args:
+        name, separator, rest = argument.partition("::")
+        path = (config.invocation_params.dir / name).resolve()
+        answers = [path] if path.suffix == ".py" else sorted(path.glob("t[0-9]*.py")) if path.is_dir() else []
+        found = [pair for answer in answers if (pair := catalog.of_path(answer))]
+        if path.is_dir() and path in (ROOT / "exercises", ROOT / "solutions"):
+            found, arguments, target = [], [*arguments, str(ROOT / "graders")], path
+        elif found:
+            arguments += [str(task.grader) + separator + rest for task, _ in found]
+            target = found[0][1]
+        else:
+            arguments.append(argument)
+    return arguments, target
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    seed, target = config.stash[SEED], config.stash[TARGET]
+    name = target.relative_to(ROOT) if target.is_relative_to(ROOT) else target
+    return f"torch-kata: target {name}, device {config.getoption('device')}, seed {seed} (--seed {seed} replays it)"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    bench = config.getoption("benchmark_only", False)
+    for item in items:
+        if task := config.stash[CATALOG].of_grader(item.path):
+            item.stash[TASK] = task
+            item.add_marker(pytest.mark.timeout(task.check_seconds))
+            if bench and item.get_closest_marker("speed"):
+                item.fixturenames.append("benchmark")
+    items.sort(key=lambda item: bool(item.stash.get(TASK, None) and item.get_closest_marker("speed")))
+
+
+def check_of(item: pytest.Item) -> Check:
+    """The check that an item is: its name, its category by its marker, its label from the docstring's first line."""
+    category = next((name for name in CATEGORIES if item.get_closest_marker(name)), "behaviour")
+    doc = (getattr(item, "function", None).__doc__ or item.name).strip().splitlines()[0]
+    return Check(item.name, category, doc)
+
+
+# ── fixtures ──
+
+
+@pytest.fixture(scope="module")
+def reference(request: pytest.FixtureRequest) -> ModuleType:
+    """The reference solution's module: for speed only, never the truth."""
+    return load_reference(_task(request).solution)
+
+
+@pytest.fixture(scope="module")
+def submission(request: pytest.FixtureRequest, reference: ModuleType) -> Iterator[ModuleType]:
+    """The learner's module."""
+    task, config = _task(request), request.config
+    marks = [mark for mark in request.node.iter_markers("forbid")]
+    path = config.stash[TARGET] / task.path
+    if path == task.solution:
+        secrets.protect([ROOT / "graders"])
+    else:
+        secrets.protect([ROOT / "graders", ROOT / "solutions"])
+    settings, seal = effects.global_settings(), Seal()
+    config.stash.get(BEFORE_SUBMISSION, lambda: None)()
+    with calls.guarded(tuple(name for mark in marks for name in mark.args)):
+        module = load_submission(path)
+    if broken := seal.broken():
+        raise SubmissionError(f"匯入時替換了 {broken}：評分所依賴的函式不能改")
+    if change := effects.changed_setting(settings):
+        effects.restore_settings(settings)
+        raise SubmissionError(f"匯入時：{change}")
+    config.stash[CHECKS]["module", task.id] = module
+    yield module
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401
+    """The device that the check's tensors live on."""
+    return torch.device(request.config.getoption("device"))
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest, device: Any) -> Rng:  # noqa: ANN401
+    """Random inputs, new for every check and every seed."""
+    return Rng([request.config.stash[SEED], _number(request.node.name)], device)
+
+
+@pytest.fixture
+def tensor(device: Any) -> Callable[..., Any]:  # noqa: ANN401
+    """torch.tensor on the device: floating-point numbers are float32 unless a dtype is given."""
+
+    def make(values: Any, *, dtype: str | None = None, requires_grad: bool = False) -> Any:  # noqa: ANN401
+        kind = getattr(torch, dtype) if dtype else None
+        return torch.tensor(values, dtype=kind, device=device, requires_grad=requires_grad)
+
+    return make
+
+
+def _task(request: pytest.FixtureRequest) -> Task:
+    task = request.config.stash[CATALOG].of_grader(request.node.path)
+    if task is None:
+        raise pytest.UsageError(f"{request.node.path} 不是任何一題的評分程式")
+    return task
+
+
+def _number(name: str) -> int:
+    return zlib.crc32(name.encode())
+
+
+# ── running one check ──
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Generator[None, Any, Any]:  # noqa: ANN401
+    """Fixtures may run the learner's code too, whose attempts to skip are failures."""
+    if request.config.stash[CATALOG].of_grader(request.node.path) is None:
+        return (yield)
+    with _no_escape():
+        return (yield)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if not (task := item.stash.get(TASK, None)):
+        return
+    device = item.config.getoption("device")
+    for name, wanted in (("cuda", "cuda"), ("cpu", "cpu")):
+        if item.get_closest_marker(name) and device != wanted:
+            item.stash[NOT_RUN] = f"這個檢查只在 --device {wanted} 評"
+            pytest.skip(item.stash[NOT_RUN])
+    for need in task.needs:
+        with contextlib.suppress(ImportError):
+            __import__(need)
+            continue
+        item.stash[NOT_RUN] = f"需要 {need}：pip install {need}"
+        pytest.skip(item.stash[NOT_RUN])
+    if device == "cuda" and not torch.cuda.is_available():
+        item.stash[NOT_RUN] = "這台機器沒有可用的 CUDA 裝置"
+        pytest.skip(item.stash[NOT_RUN])
+
+
+NOT_RUN = pytest.StashKey[str]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    if TASK not in pyfuncitem.stash:
+        return (yield)
+    seed = _number(f"{pyfuncitem.config.stash[SEED]} {pyfuncitem.name}")
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+    record.current.__init__()
+    record.current.bench = "benchmark" in pyfuncitem.fixturenames
+    settings, seal = effects.global_settings(), Seal()
+    names = tuple(name for mark in pyfuncitem.iter_markers("forbid") for name in mark.args)
+    error = None
+    try:
+        with _no_escape(), calls.guarded(names):
+            result = yield
+    except Exception as caught:
+        error = caught
+    if broken := seal.broken():
+        raise CheckFailed(f"你的程式替換了 {broken}：評分所依賴的函式不能改", f"patched {broken}") from error
+    if change := effects.changed_setting(settings):
+        effects.restore_settings(settings)
+        if not (error and explain.is_todo(error)):
+            raise CheckFailed(f"你的程式有副作用：{change}", f"setting {change}") from error
+    if error:
+        raise error
+    if record.current.bench:
+        _hand_to_benchmark(pyfuncitem)
+    return result
+
+
+@contextlib.contextmanager
+def _no_escape() -> Iterator[None]:
+    """What ends a test early, when the learner's code raises it, is a failure like any other."""
+    try:
+        yield
+    except NotRunHere:
+        raise
+    except (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception, SystemExit) as error:
+        raise CheckFailed(explain.reason(error, None)) from error
+
+
+def _hand_to_benchmark(item: pytest.Function) -> None:
+    """pytest-benchmark's table holds the learner's times; the other contenders stand beside them in its extra info."""
+    benchmark, times = item.funcargs.get("benchmark"), record.current.timings
+    if benchmark is None or not times:
+        return
+    own = iter(times["你的解"])
+    benchmark.extra_info.update({name: min(values) for name, values in times.items()})
+    benchmark._mode = "torch-kata"
+    stats = benchmark._make_stats(1)
+    for seconds in own:
+        stats.update(seconds)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Generator[None, Any, Any]:
+    report = yield
+    if not (task := item.stash.get(TASK, None)):
+        return report
+    check = check_of(item)
+    check.seconds = round(call.duration, 4)
+    error = call.excinfo.value if call.excinfo else None
+    if error is not None and not (report.skipped and NOT_RUN in item.stash):
+        module = item.config.stash[CHECKS].get(("module", task.id))
+        if isinstance(error, NotRunHere):
+            check.outcome, check.message = "not_run", str(error)
+            report.outcome, report.longrepr = "skipped", (str(item.path), 0, str(error))
+        else:
+            check.outcome = "todo" if explain.is_todo(error) else "failed"
+            check.message = explain.reason(error, module)
+            check.trace = explain.trace(error)
+            check.evidence = explain.evidence(error, check.message)
+            report.outcome = "failed"
+            report.longrepr = "\n".join(filter(None, [f"{check.label}：{check.message}", check.trace]))
+            report.kata_todo = check.outcome == "todo"
+            if isinstance(error, SubmissionError):
+                report.kata_repeated = item.config.stash[CHECKS].setdefault(("file", task.id), item.nodeid) != item.nodeid
+    elif report.skipped:
+        check.outcome, check.message = "not_run", item.stash[NOT_RUN]
+    elif call.when == "call":
+        check.outcome = "passed"
+    if call.when == "call":
+        check.ratio = record.current.ratio
+    if call.when == "call" or check.outcome != "not_run" or check.message:
+        check.printed = (report.capstdout + report.capstderr)[:2000]
+        report.kata_check = check
+        report.kata_task = task
+        item.config.stash[CHECKS][item.nodeid] = (task, check)
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple | None:
+    if getattr(report, "kata_todo", False):
+        return "todo", "t", ("TODO", {"yellow": True})
+    if getattr(report, "kata_repeated", False):
+        return "not graded", "E", ("ERROR", {"red": True})
+    return None
+
+
+# ── the summary ──
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:  # noqa: ANN401
+    """One line a task: its verdict, and what to do next."""
+    results: dict[Task, list[Check]] = {}
+    for key, value in config.stash[CHECKS].items():
+        if isinstance(key, str):
+            results.setdefault(value[0], []).append(value[1])
+    if not results:
+        return
+    terminalreporter.section("評分", sep="=")
+    marks = {"passed": ("✓", "green"), "todo": ("…", "yellow")}
+    for task, checks in sorted(results.items(), key=lambda pair: pair[0].id):
+        verdict = judge(task, checks, seed=config.stash[SEED], device="", seconds=0, fault=None)
+        mark, color = marks.get(verdict.status, ("✗", "red"))
+        from torch_kata.verdict import STATUSES
+
+        total, passed = len(checks), verdict.counted("passed")
+        line = f"{mark} {task.id:03d} {task.slug}  {STATUSES[verdict.status]}  {passed}/{total}"
+        reasons = {check.message for check in checks if check.outcome == "failed"}
+        if len(reasons) == 1:
+            line += f"  {reasons.pop()}"
+        terminalreporter.write_line(_encodable(line, terminalreporter), **{color: True})
+    terminalreporter.write_line(f"--seed {config.stash[SEED]} 會用同樣的輸入再評一次")
+
+
+def _encodable(text: str, terminalreporter: Any) -> str:  # noqa: ANN401
+    encoding = getattr(terminalreporter._tw._file, "encoding", None) or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
