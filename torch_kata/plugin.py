@@ -39,6 +39,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, default=None, help="replays the inputs of an earlier run (default: a fresh one)")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """pytest reads `--target DIR` before it knows the option, takes DIR for a test path, and looks for its settings
+    there. Begin again with the settings named."""
+    astray = config.rootpath != ROOT and config.getoption("target") and config.getoption("inifilename") is None
+    if astray and config.invocation_params.dir.is_relative_to(ROOT):
+        parameters = config.invocation_params
+        return pytest.main(["-c", str(ROOT / "pyproject.toml"), *parameters.args], plugins=parameters.plugins)
+    return None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for name, title in CATEGORIES.items():
         config.addinivalue_line("markers", f"{name}: checks of {name} ({title})")

@@ -18,7 +18,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ LINUX = sys.platform == "linux"
 MAX_PROCESSES = 64
 """How many processes a task may have besides its own."""
 
+_HELPERS = ("resource_tracker", "multiprocessing.forkserver", "torch_shm_manager")
 _HELPER_GRACE = 0.3
 _END_WITHIN = 5.0
 
@@ -45,17 +46,15 @@ _MAKE_SOCK, _MAKE_FIFO, _MAKE_BLOCK, _MAKE_SYM, _REFER, _TRUNCATE = (1 << bit fo
 
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 # Device nodes are made nowhere, not even beneath a writable folder: root could open a raw disk through one.
-_WRITE = (
-    (_WRITE_FILE | _TRUNCATE | _REFER | _REMOVE_DIR | _REMOVE_FILE)
-    | (_MAKE_DIR | _MAKE_REG | _MAKE_SOCK | _MAKE_FIFO | _MAKE_SYM)
+_WRITE = (_WRITE_FILE | _TRUNCATE | _REFER | _REMOVE_DIR | _REMOVE_FILE) | (
+    _MAKE_DIR | _MAKE_REG | _MAKE_SOCK | _MAKE_FIFO | _MAKE_SYM
 )
 _HANDLED = _READ | _WRITE | _MAKE_CHAR | _MAKE_BLOCK
 # The kernel refuses a rule that grants a right on directories to a plain file.
 _FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 
-_DEVICES = ("null", "zero", "full", "tty", "ptmx")
-# Nothing on a GPU works unless its device nodes can be opened for writing.
-_GPU_DEVICES = ("nvidia*", "kfd", "dri")
+_DEVICES = {"null", "zero", "full", "tty", "ptmx", "pts"}
+_GPU_DEVICES = ("nvidia", "kfd", "dri")
 
 
 def confine_files(writable: Iterable[Path], unreadable: Iterable[Path]) -> bool:
@@ -126,17 +125,13 @@ def _readable_roots(hidden: set[Path]) -> Iterator[str | Path]:
                     yield entry.path
 
 
-def _device_rights() -> Iterator[tuple[Path, int]]:
-    devices = Path("/dev")
-    use = _READ_FILE | _WRITE_FILE | _TRUNCATE
-    for name in _DEVICES:
-        yield devices / name, use
-    for pattern in _GPU_DEVICES:
-        for path in devices.glob(pattern):
-            yield path, use | _READ_DIR
-    yield devices / "pts", use | _READ_DIR
+def _device_rights() -> Iterator[tuple[str, int]]:
+    for name in os.listdir("/dev"):
+        # Nothing on a GPU works unless its device nodes can be opened for writing.
+        if name in _DEVICES or name.startswith(_GPU_DEVICES):
+            yield f"/dev/{name}", _READ_FILE | _READ_DIR | _WRITE_FILE | _TRUNCATE
     # Tensors that travel between processes, and multiprocessing's semaphores, live here.
-    yield devices / "shm", _READ | _WRITE
+    yield "/dev/shm", _READ | _WRITE
 
 
 def _grant(ruleset: int, path: str | Path, rights: int, flags: int = 0) -> None:
@@ -152,19 +147,19 @@ def _grant(ruleset: int, path: str | Path, rights: int, flags: int = 0) -> None:
 
 
 @functools.cache
-def _libc():  # noqa: ANN202 - its type cannot be named without importing ctypes
+def _libc():
     import ctypes
 
     return ctypes.CDLL(None)
 
 
-def _buffer(content: bytes):  # noqa: ANN202
+def _buffer(content: bytes):
     import ctypes
 
     return ctypes.create_string_buffer(content, len(content))
 
 
-def _syscall(number: int, *arguments) -> int:  # noqa: ANN002
+def _syscall(number: int, *arguments) -> int:
     """A system call by its number; each argument is an integer or what `_buffer` made."""
     return _libc().syscall(*_machine_words(number, *arguments))
 
@@ -173,7 +168,7 @@ def _prctl(option: int, value: int) -> int:
     return _libc().prctl(*_machine_words(option, value, 0, 0, 0))
 
 
-def _machine_words(*arguments) -> list:  # noqa: ANN002
+def _machine_words(*arguments) -> list:
     # A plain int would be passed as 32 bits, which leaves the upper half of a variadic argument undefined.
     import ctypes
 
@@ -236,7 +231,7 @@ def descendants(pid: int) -> list[psutil.Process]:
     import psutil
 
     found = []
-    for descendant in _living({pid}):
+    for descendant in _scan({pid})[0]:
         with suppress(psutil.Error):
             found.append(psutil.Process(descendant))
     return found
@@ -245,32 +240,78 @@ def descendants(pid: int) -> list[psutil.Process]:
 def tree_memory(pid: int, exact_above: int = 0) -> int:
     """Bytes of memory that `pid` and its descendants hold, files mapped from the disk left out.
 
-    A child forked from a warm server shares the server's 400 MB and a tree of forked workers shares its parent's, so
-    the sum of what is resident counts such pages many times over. The exact figure divides each page by the processes
-    that map it (PSS): a tree's own pages count once, and those it shares with the server count in part, so a caller
-    has no baseline to subtract. But it walks the page tables, 6 ms for a process with torch. The quick figure, what
-    is resident, takes 50 µs and is never too small: it is returned where it is at most `exact_above`.
+    A child forked from a warm server shares the server's 400 MB, and forked workers share all of their parent's, so
+    a sum of what is resident counts such pages many times over. The exact figure divides each page by the processes
+    that map it (PSS): what the tree shares within itself counts once, what it shares with the server counts in part
+    and never more than once, so a caller has no baseline to subtract. But it walks the page tables: 6 ms for a
+    process with torch. The quick figure, what is resident, takes 50 µs and is never too small: it is returned where
+    it is at most `exact_above`. A file in /dev/shm counts once a process maps it.
     """
-    return _memory([pid, *_living({pid})], exact_above)
+    return _memory([pid, *_scan({pid})[0]], exact_above)
 
 
 def end_tree(pid: int, *, keep_root: bool) -> list[str]:
     """Kill every descendant of `pid`, and `pid` itself unless `keep_root`; describe each process that was ended.
 
     Descendants whose parent had ended before are found only beneath the process that adopted them: to end those
-    too, pass the pid of that process with `keep_root`.
+    too, pass the pid of that process, with `keep_root`.
     """
-    return _end({pid}, end_roots=not keep_root)
+    return list(_end({pid}, end_roots=not keep_root).values())
 
 
-@functools.cache
-def _kernel_lists_children() -> bool:
-    return os.path.exists("/proc/thread-self/children")
+def _memory(pids: Iterable[int], exact_above: int) -> int:
+    pids = list(pids)
+    quick = sum(map(_resident, pids))
+    return sum(map(_proportional, pids)) if LINUX and quick > exact_above else quick
+
+
+def _resident(pid: int) -> int:
+    if not LINUX:
+        import psutil
+
+        with suppress(psutil.Error):
+            return psutil.Process(pid).memory_info().rss
+        return 0
+    sizes = _sizes(f"/proc/{pid}/status")
+    # gVisor gives the sum only.
+    anonymous = sizes.get("RssAnon", sizes.get("VmRSS", 0))
+    return anonymous + sizes.get("RssShmem", 0) + sizes.get("VmSwap", 0)
+
+
+def _proportional(pid: int) -> int:
+    sizes = _sizes(f"/proc/{pid}/smaps_rollup")
+    if "Pss_Anon" not in sizes:  # an old kernel, a process we may not look into, or one that has just ended
+        return _resident(pid)
+    return sizes["Pss_Anon"] + sizes.get("Pss_Shmem", 0) + sizes.get("SwapPss", 0)
+
+
+def _sizes(path: str) -> dict[str, int]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = re.findall(r"^(\w+):\s+(\d+) kB$", file.read(), re.MULTILINE)
+    except OSError:
+        return {}
+    return {name: int(kilobytes) * 1024 for name, kilobytes in lines}
+
+
+def _scan(roots: Iterable[int], spared: Iterable[int] = ()) -> tuple[list[int], list[int]]:
+    """The living and the zombies beneath the roots, parents before children; nothing at or beneath a spared one."""
+    children_of = _children_lookup()
+    queue = list(roots)
+    seen = {os.getpid(), *queue, *spared}
+    living, zombies = [], []
+    for pid in queue:
+        for child in children_of(pid):
+            if child not in seen:
+                seen.add(child)
+                queue.append(child)
+                (living if _is_alive(child) else zombies).append(child)
+    return living, zombies
 
 
 def _children_lookup() -> Callable[[int], list[int]]:
     """A function that gives the children of a pid, zombies among them."""
-    if _kernel_lists_children():
+    if os.path.exists("/proc/thread-self/children"):
         return _children
     import psutil
 
@@ -282,9 +323,8 @@ def _children_lookup() -> Callable[[int], list[int]]:
 
 
 def _children(pid: int) -> list[int]:
-    # Ten times quicker than looking for parents in all of /proc. The list may miss a child while another one is
-    # reaped, but only we reap our own children, orphans among them: a scan that starts at ourselves and finds none
-    # is right.
+    # Far quicker than reading every process's parent. The kernel may leave a child out while another one is being
+    # reaped, but our own children, adopted ones among them, are reaped by nobody else: that we have none is certain.
     found = []
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -293,36 +333,213 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _living(roots: Iterable[int], spared: Iterable[int] = ()) -> list[int]:
-    """The living descendants of the roots, parents before children; nothing at or beneath a spared one.
-
-    Zombies are reaped if they are ours.
-    """
-    children_of = _children_lookup()
-    seen = {os.getpid(), *roots, *spared}
-    queue = list(roots)
-    living = []
-    for pid in queue:
-        for child in children_of(pid):
-            if child not in seen:
-                seen.add(child)
-                queue.append(child)
-                if _is_alive(child):
-                    living.append(child)
-    return living
-
-
 def _is_alive(pid: int) -> bool:
     if not LINUX:
         import psutil
 
-        try:
+        with suppress(psutil.Error):
             return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+        return False
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name in parentheses may hold anything, even a parenthesis.
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+            # The name in parentheses may hold anything, a parenthesis too.
+            fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return False
+    state, threads = fields[0], int(fields[17])
+    # Where only the main thread has ended the process looks like a zombie, but goes on.
+    return state not in (b"Z", b"X") or threads > 1
+
+
+def _end(
+    roots: Iterable[int],
+    *,
+    end_roots: bool,
+    spared: Iterable[int] = (),
+    passing_over: Callable[[int], bool] = lambda pid: False,
+) -> dict[int, str]:
+    """End what is beneath the roots, and reap what is ours; a description for each pid that was ended."""
+    deadline = time.monotonic() + _END_WITHIN
+    doomed = set(roots) if end_roots else set()
+    passed_over: set[int] = set()
+    stopped: set[int] = set()
+    ended: dict[int, str] = {}
+    while True:
+        # Those that are gone must not stay: their pids may be given to strangers.
+        stopped = set(filter(_is_alive, stopped))
+        found, zombies = _scan({*roots, *stopped}, spared)
+        fresh = [pid for pid in {*doomed, *found} - ended.keys() - passed_over if _is_alive(pid)]
+        passed_over.update(filter(passing_over, fresh))
+        fresh = [pid for pid in fresh if pid not in passed_over]
+        for pid in fresh:
+            _stop(pid)
+        ended.update((pid, _describe(pid)) for pid in fresh)
+        stopped.update(fresh)
+        late = time.monotonic() > deadline
+        if fresh and not late:
+            # As long as there are new ones something still forks; once all are stopped, none can outrun the kill.
+            continue
+        for pid in stopped:
+            _kill(pid)
+        reaped = _reap({*zombies, *stopped, *doomed})
+        if late or not (stopped or reaped):
+            return ended
+        time.sleep(0.0005)
+
+
+def _stop(pid: int) -> None:
+    if hasattr(signal, "SIGSTOP"):
+        with suppress(OSError):
+            os.kill(pid, signal.SIGSTOP)
+
+
+def _kill(pid: int) -> None:
+    with suppress(OSError):
+        # On Windows every signal ends a process at once, and this one exists.
+        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def _reap(pids: Iterable[int]) -> bool:
+    """Reap those that are our children and have ended; whether there was one."""
+    reaped = False
+    for pid in pids:
+        with suppress(OSError):
+            reaped |= hasattr(os, "WNOHANG") and os.waitpid(pid, os.WNOHANG)[0] == pid
+    return reaped
+
+
+def _describe(pid: int) -> str:
+    command = _command(pid)
+    if not command:
+        return "?"
+    name = os.path.basename(command[0])
+    # A fork still carries our own command, which would only mislead.
+    words = [name, "(forked)"] if command == _command(os.getpid()) else [name, *command[1:]]
+    return " ".join(words)[:200]
+
+
+def _command(pid: int) -> list[str]:
+    if not LINUX:
+        import psutil
+
+        with suppress(psutil.Error):
+            return psutil.Process(pid).cmdline()
+        return []
+    with suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+        return file.read().rstrip("\0").split("\0")
+    return []
+
+
+# --- Supervising ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Ending:
+    """How a supervised process ended."""
+
+    kind: str
+    """exited, signal, timeout, memory, or processes: over that limit."""
+    code: int | None
+    """The exit status or the number of the signal; None where a limit ended it."""
+    seconds: float
+    leftover: list[str]
+    """The processes besides its own that were still there at its end, and were ended."""
+
+
+def supervise(pid: int, *, seconds: float, memory_mb: int, poll: float = 0.02) -> Ending:
+    """Wait for the child `pid` within its limits, then end whatever is left of its tree.
+
+    The caller has forked `pid` and called `adopt_orphans`. Children the caller had before are left alone, but what
+    becomes its child meanwhile is taken for an orphan of the task: a process supervises one task at a time, and
+    starts nothing else in another thread.
+    """
+    started = time.monotonic()
+    me = os.getpid()
+    spared = set(_children_lookup()(me)) - {pid}
+    try:
+        kind, code = _watch(pid, spared, started + seconds, memory_mb * 2**20, poll)
+    except BaseException:  # Ctrl-C above all
+        _end({me}, end_roots=False, spared=spared)
+        raise
+    took = time.monotonic() - started
+    return Ending(kind, code, took, _end_leftover(pid, spared))
+
+
+def _watch(pid: int, spared: set[int], deadline: float, memory: int, poll: float) -> tuple[str, int | None]:
+    pause = poll
+    with _exit_code_of(pid) as wait:
+        while True:
+            code = wait(max(0.0, min(pause, deadline - time.monotonic())))
+            if code is not None:
+                return ("exited", code) if code >= 0 else ("signal", -code)
+            looked = time.monotonic()
+            if looked >= deadline:
+                return "timeout", None
+            living, zombies = _scan({os.getpid()}, spared)
+            _reap(zombie for zombie in zombies if zombie != pid)
+            if len(living) > MAX_PROCESSES + 1:
+                return "processes", None
+            if _memory(living, memory) > memory:
+                return "memory", None
+            # An exact look at many large processes is dear: never take more than a fifth of a core for it.
+            pause = max(poll, min(4 * (time.monotonic() - looked), 0.25))
+
+
+@contextmanager
+def _exit_code_of(pid: int) -> Iterator[Callable[[float], int | None]]:
+    """A function that waits so many seconds for the end of a child: its exit code, -signal, or None."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not Linux, an old kernel, or a container's filter
+        yield functools.partial(_wait_by_asking if hasattr(os, "WNOHANG") else _wait_with_psutil, pid)
+        return
+    try:
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+
+        def wait(seconds: float) -> int | None:
+            poller.poll(math.ceil(seconds * 1000))
+            return _exit_code(pid)
+
+        yield wait
+    finally:
+        os.close(descriptor)
+
+
+def _wait_by_asking(pid: int, seconds: float) -> int | None:
+    deadline = time.monotonic() + seconds
+    while (code := _exit_code(pid)) is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return code
+
+
+def _wait_with_psutil(pid: int, seconds: float) -> int | None:
+    import psutil
+
+    with suppress(psutil.TimeoutExpired):
+        return psutil.Process(pid).wait(seconds)
+    return None
+
+
+def _exit_code(pid: int) -> int | None:
+    done, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if done else None
+
+
+def _end_leftover(pid: int, spared: set[int]) -> list[str]:
+    """End what is left of a task's tree; describe it, without the task itself and multiprocessing's own tracker."""
+    roots = {os.getpid()}
+    ended = _end(roots, end_roots=False, spared=spared, passing_over=_is_helper)
+    # Helpers end by themselves once the processes they serve have, and remove shared memory before they do.
+    deadline = time.monotonic() + _HELPER_GRACE
+    while _scan(roots, spared)[0] and time.monotonic() < deadline:
+        time.sleep(0.002)
+    ended |= _end(roots, end_roots=False, spared=spared)
+    ended.pop(pid, None)
+    return [description for description in ended.values() if "resource_tracker" not in description]
+
+
+def _is_helper(pid: int) -> bool:
+    command = _command(pid)
+    # A fork carries our own command, whatever that says.
+    return command != _command(os.getpid()) and any(name in word for word in command for name in _HELPERS)
