@@ -16,11 +16,17 @@ from torch_kata.checks.record import CheckFailed, NotRunHere, text_evidence
 from torch_kata.submission import SubmissionError
 
 LONGEST = 1200
+TIMEOUT = re.compile(r"Timeout \(>([\d.]+)s\)")
 
 
 def is_todo(error: BaseException) -> bool:
     """Whether the stub itself raised: the learner has not come to this part yet."""
     return isinstance(error, NotImplementedError) and str(error).startswith("TODO")
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Whether pytest-timeout ended the check."""
+    return isinstance(error, pytest.fail.Exception) and bool(TIMEOUT.match(str(error)))
 
 
 def reason(error: BaseException, submission: ModuleType | None) -> str:
@@ -39,8 +45,8 @@ def reason(error: BaseException, submission: ModuleType | None) -> str:
         message = f"你的程式呼叫了 sys.exit({error.code!r})：函式不該結束整個程式"
     elif isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:
         message = f"記憶體不足（{text[:160] or kind}）：這個檢查用不了這麼多"
-    elif match := re.match(r"Timeout \(?>?([\d.]+)s\)?", text):
-        message = f"超過 {float(match[1]):g} 秒還沒完成"
+    elif is_timeout(error):
+        message = f"超過 {float(TIMEOUT.match(text)[1]):g} 秒還沒完成"
     elif isinstance(error, AssertionError) and not _own_frames(error.__traceback__):
         message = text or "檢查的條件不成立"
     elif isinstance(error, pytest.fail.Exception):

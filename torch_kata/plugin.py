@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("torch-kata", "torch-kata: grading PyTorch exercises")
     group.addoption("--target", default=None, metavar="exercises|solutions|DIR", help="what to grade (default: exercises)")
     group.addoption("--device", default="cpu", choices=["cpu", "cuda"], help="where the tensors live (default: cpu)")
+    group.addoption("--kata-bench", action="store_true", help="measure the contenders of speed checks, judge nothing")
     group.addoption("--seed", type=int, default=None, help="replays the inputs of an earlier run (default: a fresh one)")
 
 
@@ -219,7 +220,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     np.random.seed(seed)
     random.seed(seed)
     record.current.__init__()
-    record.current.bench = "benchmark" in pyfuncitem.fixturenames
+    record.current.bench = "benchmark" in pyfuncitem.fixturenames or pyfuncitem.config.getoption("kata_bench")
     settings, seal = effects.global_settings(), Seal()
     names = tuple(name for mark in pyfuncitem.iter_markers("forbid") for name in mark.args)
     error = None
@@ -286,6 +287,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Gener
             report.outcome = "failed"
             report.longrepr = "\n".join(filter(None, [f"{check.label}：{check.message}", check.trace]))
             report.kata_todo = check.outcome == "todo"
+            report.kata_timeout = explain.is_timeout(error)
             if isinstance(error, SubmissionError):
                 report.kata_repeated = item.config.stash[CHECKS].setdefault(("file", task.id), item.nodeid) != item.nodeid
     elif report.skipped:
@@ -294,6 +296,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Gener
         check.outcome = "passed"
     if call.when == "call":
         check.ratio = record.current.ratio
+        report.kata_timings = record.current.timings
     if call.when == "call" or check.outcome != "not_run" or check.message:
         check.printed = (report.capstdout + report.capstderr)[:2000]
         report.kata_check = check

@@ -368,7 +368,7 @@ def _end(
         # Those that are gone must not stay: their pids may be given to strangers.
         stopped = set(filter(_is_alive, stopped))
         found, zombies = _scan({*roots, *stopped}, spared)
-        fresh = [pid for pid in {*doomed, *found} - ended.keys() - passed_over if _is_alive(pid)]
+        fresh = [pid for pid in [*doomed, *found] if pid not in ended and pid not in passed_over and _is_alive(pid)]
         passed_over.update(filter(passing_over, fresh))
         fresh = [pid for pid in fresh if pid not in passed_over]
         for pid in fresh:
@@ -381,7 +381,7 @@ def _end(
             continue
         for pid in stopped:
             _kill(pid)
-        reaped = _reap({*zombies, *stopped, *doomed})
+        reaped = _reap({*zombies, *ended, *doomed})
         if late or not (stopped or reaped):
             return ended
         time.sleep(0.0005)

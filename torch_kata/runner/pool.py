@@ -1,0 +1,227 @@
+"""Runs, asked for from any thread: by a warm server that forks, or in a fresh process where there is no fork."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from torch_kata.catalog import ROOT, Task
+from torch_kata.runner.request import Request, receive
+from torch_kata.verdict import Check
+
+CAN_FORK = hasattr(os, "fork") and sys.platform == "linux"
+# Modules whose import is worth sharing and starts no thread.
+PRELOADED = ("torchvision", "scipy.stats", "onnx", "onnxruntime", "sklearn")
+
+
+@dataclass
+class Run:
+    """What came back of a request: every collected check, and why the run did not end by itself, if so."""
+
+    checks: list[Check] = field(default_factory=list)
+    fault: tuple[str, str] | None = None
+    seconds: float = 0.0
+    timings: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    leftover: list[str] = field(default_factory=list)
+
+
+class Pool:
+    """A source of runs for a set of tasks; a context manager. `fork=False` gives each run a process of its own."""
+
+    def __init__(self, tasks: Iterable[Task], *, root: Path = ROOT, fork: bool = CAN_FORK) -> None:
+        self.root, self.fork = root, fork
+        needs = {need for task in tasks for need in task.needs}
+        self.modules = [name for name in PRELOADED if name in needs]
+        self._server: Server | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server:
+            self._server.close()
+
+    def start(self) -> None:
+        """Has the server import torch, so that the first run need not wait for all of it."""
+        with self._lock:
+            if self.fork and (self._server is None or not self._server.alive()):
+                self._server = Server(self.root, self.modules)
+
+    def run(self, request: Request, *, fresh: bool = False) -> Run:
+        """One run, to its end."""
+        request = replace(request, key=secrets.token_hex(16))
+        started = time.monotonic()
+        if not self.fork:
+            run = _collect(_spawned(request), request)
+        elif fresh or request.device != "cpu":
+            server = Server(self.root, [])
+            try:
+                run = _collect(server.ask(request), request)
+            finally:
+                server.close()
+        else:
+            self.start()
+            run = _collect(self._server.ask(request), request)
+        run.seconds = round(time.monotonic() - started, 3)
+        return run
+
+
+class Server:
+    """The client's side of one server process."""
+
+    def __init__(self, root: Path, modules: list[str]) -> None:
+        self.socket, theirs = socket.socketpair()
+        environment = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "torch_kata.runner.server", str(theirs.fileno()), str(root), *modules],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd=root,
+            start_new_session=True,
+        )
+        theirs.close()
+        self._ready, self._lock = False, threading.Lock()
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ask(self, request: Request) -> Iterator[dict]:
+        """Sends a request; what comes back of it, line by line."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs, self._lock:
+                if not self._ready:
+                    self._ready = self.socket.recv(6) == b"ready\n"
+                if not self._ready:
+                    error = (self.process.stderr.read() or b"").decode(errors="replace").strip().splitlines()
+                    yield {"kind": "broken", "message": error[-1] if error else "評分伺服器沒有啟動"}
+                    return
+                socket.send_fds(self.socket, [request.dump()], [theirs.fileno()])
+            yield from receive(ours, request.key)
+
+    def close(self) -> None:
+        self.socket.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process.stderr.close()
+
+
+def _spawned(request: Request) -> Iterator[dict]:
+    """A run in a fresh process, which works everywhere; its children are found and ended through psutil."""
+    import psutil
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+        process = psutil.Popen(
+            [sys.executable, "-m", "torch_kata.runner.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={
+                **os.environ,
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                "PYTEST_PLUGINS": "torch_kata.plugin,pytest_timeout",
+            },
+        )
+        line = {"request": request.dump().decode(), "port": listener.getsockname()[1]}
+        process.stdin.write(json.dumps(line).encode() + b"\n")
+        process.stdin.close()
+        how, watch = {"kind": "exited"}, None
+        try:
+            connection, _ = listener.accept()
+
+            def end(kind: str) -> None:
+                how["kind"] = kind
+                for each in [*process.children(recursive=True), process]:
+                    with contextlib.suppress(psutil.Error):
+                        each.kill()
+
+            watch = threading.Timer(request.seconds, end, ["timeout"])
+            watch.start()
+            with connection, contextlib.suppress(ConnectionError):
+                yield from receive(connection, request.key)
+            code = process.wait(10)
+            signalled = code is not None and code < 0 and how["kind"] == "exited"
+            yield {"kind": "ended", "how": "signal" if signalled else how["kind"], "code": abs(code), "leftover": []}
+        except TimeoutError:
+            yield {"kind": "broken", "message": "評分行程沒有啟動"}
+        finally:
+            if watch:
+                watch.cancel()
+            with contextlib.suppress(psutil.Error):
+                for each in [*process.children(recursive=True), process]:
+                    each.kill()
+            process.wait()
+
+
+def _collect(messages: Iterator[dict], request: Request) -> Run:
+    """The run that the messages tell of. Whatever is missing from them was not passed."""
+    run, checks, current, ended = Run(), {}, "", None
+    complete = False
+    for message in messages:
+        kind = message["kind"]
+        if kind == "collected":
+            checks = {values["name"]: Check(**values) for values in message["checks"]}
+        elif kind == "start":
+            current = message["name"]
+        elif kind == "check" and message["check"]["name"] in checks:
+            check = Check(**message["check"])
+            checks[check.name] = _worse(checks[check.name], check)
+            run.timings[check.name] = message["timings"]
+            current = ""
+        elif kind == "overtime":
+            run.fault = ("timeout", "有檢查超過時限，其餘的沒有執行")
+        elif kind == "broken":
+            run.fault = ("error", f"評分程式無法執行：{message['message']}")
+        elif kind == "forged":
+            run.fault = ("crashed", "你的程式寫進了評分的私有管道")
+        elif kind == "end":
+            complete = True
+        elif kind == "ended":
+            ended, run.leftover = message, message["leftover"]
+    run.checks = list(checks.values())
+    run.fault = run.fault or _fault(ended, complete, checks.get(current), request)
+    return run
+
+
+def _worse(old: Check, new: Check) -> Check:
+    """A check reports once for its setup and once for its call: a failure of either stays."""
+    return old if old.outcome in ("failed", "todo") and new.outcome == "passed" else new
+
+
+def _fault(ended: dict | None, complete: bool, current: Check | None, request: Request) -> tuple[str, str] | None:
+    during = f"在檢查「{current.label}」時" if current else "評分時"
+    how, code = (ended or {}).get("how"), (ended or {}).get("code")
+    if how == "timeout":
+        return "timeout", f"{during}超過整題的時限 {request.seconds:g} 秒"
+    if how == "memory":
+        return "crashed", f"{during}用了超過 {request.memory_mb} MiB 記憶體"
+    if how == "processes":
+        return "crashed", f"{during}開了太多行程"
+    if how == "signal":
+        name = signal.Signals(code).name if code in {s.value for s in signal.Signals} else str(code)
+        return "crashed", f"{during}整個行程被 {name} 終止（例如 segmentation fault）"
+    if how == "exited" and complete and code == 0:
+        return None
+    if how == "exited":
+        return "crashed", f"{during}整個行程以狀態 {code} 結束了（os._exit？），其餘的檢查沒有執行"
+    return "crashed", f"{during}評分行程不見了"

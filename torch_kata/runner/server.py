@@ -1,0 +1,107 @@
+"""A process that has imported torch once and forks a supervised child for every run it is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from torch_kata.runner import child, limits
+from torch_kata.runner.request import Channel, Request
+
+WARM_UP = "import pytest\n@pytest.mark.parametrize('n', [1])\ndef test(n, tmp_path):\n    assert n\n"
+
+
+def main() -> None:
+    """`python -m torch_kata.runner.server FD ROOT MODULE...`: serves requests that come over the socket FD."""
+    limits.die_with_parent()
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    prepare(Path(sys.argv[2]), sys.argv[3:])
+    connection.sendall(b"ready\n")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        line, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 1)
+        if not line:
+            break
+        if os.fork() == 0:
+            connection.close()
+            with contextlib.suppress(BaseException):
+                supervise(Request.load(line), socket.socket(fileno=descriptors[0]))
+            os._exit(0)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+    limits.end_tree(os.getpid(), keep_root=True)
+
+
+def prepare(root: Path, modules: list[str]) -> None:
+    """Imports what every grader needs. Never a parallel torch operation: children would hang in theirs."""
+    import numpy  # noqa: F401
+    import torch
+
+    torch.set_num_threads(1)
+    for name in ["torch_kata.checks", *modules]:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ["PYTEST_PLUGINS"] = "torch_kata.plugin,pytest_timeout"
+    sys.dont_write_bytecode = True
+    # The first run of pytest imports half of it; done here, a child starts in a tenth of the time.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "test_warm_up.py")
+        path.write_text(WARM_UP, encoding="utf-8")
+        with open(os.devnull, "w", encoding="utf-8") as sink, contextlib.redirect_stdout(sink):
+            pytest.main([str(path), "-c", str(root / "pyproject.toml"), "--noconftest", "-p", "no:cacheprovider"])
+        sys.modules.pop("test_warm_up", None)
+    gc.collect()
+    gc.freeze()
+
+
+def supervise(request: Request, connection: socket.socket) -> None:
+    """Forks the child that grades, ends it at its limits with all it started, and says how it ended."""
+    os.setsid()
+    limits.adopt_orphans()
+    limits.die_with_parent()
+    folder = Path(tempfile.mkdtemp(prefix="kata-")).resolve()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _grade(request, connection, folder)
+        # The child's end of the channel is its own; this one opens after it has ended.
+        ending = limits.supervise(pid, seconds=request.seconds, memory_mb=request.memory_mb + 512)
+        Channel(connection, request.key).send(
+            "ended", how=ending.kind, code=ending.code, seconds=ending.seconds, leftover=ending.leftover
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _grade(request: Request, connection: socket.socket, folder: Path) -> None:
+    status = 70
+    try:
+        limits.die_with_parent()
+        channel = Channel(connection, request.key)
+        # A process that the learner forks must neither repeat our lines nor hold the channel open.
+        os.register_at_fork(after_in_child=connection.close)
+        child.run(request, channel, folder)
+        status = 0
+    except BaseException as error:
+        with contextlib.suppress(BaseException):
+            channel.send("broken", message=f"{type(error).__name__}: {error}")
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    main()
