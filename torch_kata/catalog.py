@@ -116,7 +116,12 @@ class Catalog:
         return None
 
     def of_grader(self, path: Path) -> Task | None:
-        return next((task for task in self.tasks if task.grader == path), None)
+        """The task that a grader's file belongs to; None for any other file."""
+        return self._graders.get(path)
+
+    @cached_property
+    def _graders(self) -> dict[Path, Task]:
+        return {task.grader: task for task in self.tasks}
 
     def select(self, words: Iterable[str], states: Mapping[int, str] | None = None) -> list[Task]:
         """The tasks named by `29`, `3-7`, `ch3`, `focal_loss`, `todo`, `failed`, `all`, in order of their number.

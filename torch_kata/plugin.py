@@ -29,6 +29,7 @@ CATALOG = pytest.StashKey[Catalog]()
 TARGET = pytest.StashKey[Path]()
 SEED = pytest.StashKey[int]()
 CHECKS = pytest.StashKey[dict]()
+SEAL = pytest.StashKey[Seal]()
 BEFORE_SUBMISSION = pytest.StashKey[Callable]()
 
 
@@ -130,7 +131,7 @@ def submission(request: pytest.FixtureRequest, reference: ModuleType) -> Iterato
         secrets.protect([ROOT / "graders"])
     else:
         secrets.protect([ROOT / "graders", ROOT / "solutions"])
-    settings, seal = effects.global_settings(), Seal()
+    settings, seal = effects.global_settings(), config.stash.setdefault(SEAL, Seal())
     config.stash.get(BEFORE_SUBMISSION, lambda: None)()
     with calls.guarded(tuple(name for mark in marks for name in mark.args)):
         module = load_submission(path)
@@ -216,12 +217,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     if TASK not in pyfuncitem.stash:
         return (yield)
     seed = _number(f"{pyfuncitem.config.stash[SEED]} {pyfuncitem.name}")
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would also queue a call for CUDA, which is slow
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
     np.random.seed(seed)
     random.seed(seed)
     record.current.__init__()
     record.current.bench = "benchmark" in pyfuncitem.fixturenames or pyfuncitem.config.getoption("kata_bench")
-    settings, seal = effects.global_settings(), Seal()
+    settings, seal = effects.global_settings(), pyfuncitem.config.stash[SEAL]
     names = tuple(name for mark in pyfuncitem.iter_markers("forbid") for name in mark.args)
     error = None
     try:

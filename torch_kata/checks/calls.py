@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import functools
 import importlib
+import importlib.util
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -50,8 +51,12 @@ class Guard:
         for name in self.names:
             if name.startswith("aten::"):
                 operators[name] = name
-            else:
+            elif _long(name).partition(".")[0] in sys.modules:
                 self._install(name, functions, modules)
+            else:
+                # Importing it for the sake of the guard would cost seconds: wait until the answer does.
+                modules += [] if "." in name else [name]
+                self._stack.enter_context(_when_imported(name, lambda name=name: self._install(name, functions, modules)))
         if modules:
             self._stack.enter_context(_patched(builtins, "__import__", self._importer(modules)))
         if functions:
@@ -60,6 +65,7 @@ class Guard:
             self._stack.enter_context(_dispatch_mode(operators, self))
 
     def off(self) -> None:
+        """Everything as it was before."""
         stack, self._stack = self._stack, None
         if stack:
             stack.close()
@@ -154,10 +160,7 @@ def count_calls(*names: str) -> Iterator[Counter[str]]:
 
 def resolve(name: str) -> tuple[Any, str, Any]:
     """(owner, attribute, object) of a dotted name; the object is None if it is a module that is not installed."""
-    for short, long in SHORT.items():
-        if name.startswith(short):
-            name = long + name.removeprefix(short)
-    parts = name.split(".")
+    parts = _long(name).split(".")
     for cut in range(len(parts), 0, -1):
         try:
             owner: Any = importlib.import_module(".".join(parts[:cut]))
@@ -169,6 +172,43 @@ def resolve(name: str) -> tuple[Any, str, Any]:
             owner = getattr(owner, part)
         return owner, parts[-1], getattr(owner, parts[-1])
     return None, name, None
+
+
+def _long(name: str) -> str:
+    short = next((short for short in SHORT if name.startswith(short)), "")
+    return SHORT.get(short, "") + name.removeprefix(short)
+
+
+@contextlib.contextmanager
+def _when_imported(name: str, install: Callable[[], None]) -> Iterator[None]:
+    """Calls `install` once the module that holds `name` has been imported, by whatever way."""
+    holder = name.rpartition(".")[0] or name
+
+    class Finder:
+        @staticmethod
+        def find_spec(wanted: str, path: Any = None, target: Any = None) -> Any:  # noqa: ANN401
+            if wanted != holder:
+                return None
+            sys.meta_path.remove(finder)
+            spec = importlib.util.find_spec(wanted)
+            if spec is None or spec.loader is None:
+                return spec
+            execute = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                install()
+
+            spec.loader.exec_module = exec_module
+            return spec
+
+    finder = Finder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.meta_path.remove(finder)
 
 
 @contextlib.contextmanager
@@ -232,6 +272,8 @@ def _dispatch_mode(operators: dict, guard: Guard) -> Any:  # noqa: ANN401
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Watch(TorchDispatchMode):
+        _should_skip_dynamo = _never_compiled
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
             name = func.name().partition(".")[0]
             if name in operators:
@@ -239,6 +281,12 @@ def _dispatch_mode(operators: dict, guard: Guard) -> Any:  # noqa: ANN401
             return func(*args, **(kwargs or {}))
 
     return Watch()
+
+
+@classmethod
+def _never_compiled(cls: type) -> bool:
+    """Else torch imports its compiler, for seconds, to keep it away from our modes."""
+    return True
 
 
 @contextlib.contextmanager
@@ -252,6 +300,8 @@ def counted_work(files: set[str], limit: float = float("inf")) -> Iterator[Count
     counts: Counter[str] = Counter()
 
     class Count(TorchDispatchMode):
+        _should_skip_dynamo = _never_compiled
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
             result = func(*args, **(kwargs or {}))
             counts["ops"] += 1

@@ -25,7 +25,7 @@ def assert_gradients(function: Callable[..., Any], *inputs: torch.Tensor, eps: f
     if not outputs or not any(output.requires_grad for output in outputs):
         fail("輸出沒有連到輸入的計算圖：梯度斷了（detach、.data、item 或 no_grad？）", "no graph")
     cotangents = _cotangents(outputs)
-    analytic = torch.autograd.grad(outputs, inputs_with_grad(inputs), cotangents, allow_unused=True)
+    analytic = _vjp(outputs, inputs_with_grad(inputs), cotangents)
     analytic = [torch.zeros_like(x) if g is None else g for g, x in zip(analytic, inputs_with_grad(inputs), strict=True)]
     try:
         torch.autograd.gradcheck(function, inputs, eps=eps, atol=atol, rtol=1e-3, check_undefined_grad=False)
@@ -121,10 +121,16 @@ def _gradients(module: Any, outputs: list, inputs: list, cotangents: list) -> tu
     parameters = dict(module.named_parameters()) if hasattr(module, "named_parameters") else {}
     leaves = inputs_with_grad(tuple(inputs)) + [p for p in parameters.values() if p.requires_grad]
     used = [(y, c.to(y.dtype)) for y, c in zip(outputs, cotangents, strict=True) if y.requires_grad]
-    grads = torch.autograd.grad([y for y, _ in used], leaves, [c for _, c in used], allow_unused=True)
+    grads = _vjp([y for y, _ in used], leaves, [c for _, c in used])
     count = len(inputs_with_grad(tuple(inputs)))
     names = [name for name, p in parameters.items() if p.requires_grad]
     return list(grads[:count]), dict(zip(names, grads[count:], strict=True))
+
+
+def _vjp(outputs: list, leaves: list, cotangents: list) -> tuple:
+    # As the gradient of one number: torch.autograd.grad with grad_outputs would import sympy first.
+    total = sum((y * c).sum() for y, c in zip(outputs, cotangents, strict=True))
+    return torch.autograd.grad(total, leaves, allow_unused=True)
 
 
 def _central_differences(function: Callable, inputs: tuple, cotangents: list, eps: float) -> list[torch.Tensor]:

@@ -86,28 +86,28 @@ class Rng:
 
 def assert_distribution(samples: torch.Tensor, cdf: Callable[[Any], Any], what: str = "樣本") -> None:
     """Kolmogorov-Smirnov: the samples follow the law whose cumulative distribution function (NumPy) is `cdf`."""
-    from scipy.stats import kstest
-
-    values = samples.detach().double().cpu().reshape(-1).numpy()
-    result = kstest(values, cdf)
-    if not result.pvalue >= FALSE_ALARM:
+    values = np.sort(samples.detach().double().cpu().reshape(-1).numpy())
+    p = _kolmogorov_smirnov(values, cdf)
+    if not p >= FALSE_ALARM:
         fail(
             f"{what}不服從應有的分布：平均 {values.mean():.4g}、標準差 {values.std():.4g}、"
-            f"範圍 [{values.min():.4g}, {values.max():.4g}]（KS 檢定 p = {result.pvalue:.1e}）",
+            f"範圍 [{values.min():.4g}, {values.max():.4g}]（KS 檢定 p = {p:.1e}）",
             samples,
         )
 
 
 def assert_frequencies(counts: Sequence[int], probabilities: Sequence[float] | None = None, what: str = "次數") -> None:
     """Chi-square: the counts follow the probabilities (all equal if not given). Needs about 5 expected in each cell."""
-    from scipy.stats import chisquare
+    from scipy.special import chdtrc
 
     counts = np.asarray([int(count) for count in counts], dtype=float)
     share = np.full(len(counts), 1 / len(counts)) if probabilities is None else np.asarray(probabilities, dtype=float)
     impossible = share == 0
     if counts[impossible].any():
         fail(f"{what}：不該出現的第 {int(np.flatnonzero(impossible & (counts > 0))[0])} 種出現了", counts.tolist())
-    p = chisquare(counts[~impossible], share[~impossible] * counts.sum()).pvalue if (~impossible).sum() > 1 else 1.0
+    expected = share[~impossible] * counts.sum()
+    statistic = float(((counts[~impossible] - expected) ** 2 / expected).sum())
+    p = float(chdtrc(len(expected) - 1, statistic)) if len(expected) > 1 else 1.0
     if not p >= FALSE_ALARM:
         worst = int(np.argmax(np.abs(counts - share * counts.sum()) / np.sqrt(share * counts.sum() + 1e-12)))
         fail(
@@ -119,9 +119,11 @@ def assert_frequencies(counts: Sequence[int], probabilities: Sequence[float] | N
 
 def assert_rate(successes: int, trials: int, p: float, what: str = "比例") -> None:
     """Binomial: `successes` of `trials` agree with the probability `p`."""
-    from scipy.stats import binomtest
+    from scipy.special import bdtr, bdtrc
 
-    if not binomtest(int(successes), int(trials), p).pvalue >= FALSE_ALARM:
+    at_most = float(bdtr(successes, trials, p))
+    at_least = float(bdtrc(successes - 1, trials, p)) if successes else 1.0
+    if not 2 * min(at_most, at_least) >= FALSE_ALARM:
         fail(f"{what}應為 {p:g}，{trials} 次中有 {successes} 次（{successes / trials:.3f}）", successes / trials)
 
 
@@ -131,3 +133,18 @@ def assert_mean(samples: torch.Tensor, mean: float, std: float, what: str = "平
     z = (float(values.mean()) - mean) / (std / math.sqrt(len(values)))
     if not abs(z) < 4.89:
         fail(f"{what}應為 {mean:.4g}，{len(values)} 個樣本得到 {float(values.mean()):.4g}（z = {z:.1f}）", samples)
+
+
+def _kolmogorov_smirnov(values: Any, cdf: Callable[[Any], Any]) -> float:  # noqa: ANN401
+    """The p-value of sorted `values`, asymptotic with Stephens' correction (1970) for small samples.
+
+    scipy.special imports in a tenth of the time that scipy.stats takes.
+    """
+    from scipy.special import kolmogorov
+
+    n, law = len(values), np.asarray(cdf(values))
+    steps = np.arange(n + 1) / n
+    distance = max(float((steps[1:] - law).max()), float((law - steps[:-1]).max()))
+    if not math.isfinite(distance):
+        return 0.0
+    return float(kolmogorov(distance * (math.sqrt(n) + 0.12 + 0.11 / math.sqrt(n))))

@@ -8,6 +8,7 @@ and before it runs any code of the learner; `adopt_orphans` and `supervise` in t
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import os
 import re
@@ -231,7 +232,7 @@ def descendants(pid: int) -> list[psutil.Process]:
     import psutil
 
     found = []
-    for descendant in _scan({pid})[0]:
+    for descendant in _living({pid}):
         with suppress(psutil.Error):
             found.append(psutil.Process(descendant))
     return found
@@ -247,7 +248,7 @@ def tree_memory(pid: int, exact_above: int = 0) -> int:
     process with torch. The quick figure, what is resident, takes 50 µs and is never too small: it is returned where
     it is at most `exact_above`. A file in /dev/shm counts once a process maps it.
     """
-    return _memory([pid, *_scan({pid})[0]], exact_above)
+    return _memory([pid, *_living({pid})], exact_above)
 
 
 def end_tree(pid: int, *, keep_root: bool) -> list[str]:
@@ -294,19 +295,24 @@ def _sizes(path: str) -> dict[str, int]:
     return {name: int(kilobytes) * 1024 for name, kilobytes in lines}
 
 
-def _scan(roots: Iterable[int], spared: Iterable[int] = ()) -> tuple[list[int], list[int]]:
-    """The living and the zombies beneath the roots, parents before children; nothing at or beneath a spared one."""
+def _living(roots: Iterable[int], spared: Iterable[int] = ()) -> list[int]:
+    return [pid for pid in _walk(roots, spared) if _is_alive(pid)]
+
+
+def _walk(roots: Iterable[int], spared: Iterable[int] = ()) -> Iterator[int]:
+    """Everything beneath the roots, zombies too, except what is spared and what lies beneath that.
+
+    A process is given before its children are looked up: whoever stops it at once has all of them.
+    """
     children_of = _children_lookup()
     queue = list(roots)
     seen = {os.getpid(), *queue, *spared}
-    living, zombies = [], []
     for pid in queue:
         for child in children_of(pid):
             if child not in seen:
                 seen.add(child)
+                yield child
                 queue.append(child)
-                (living if _is_alive(child) else zombies).append(child)
-    return living, zombies
 
 
 def _children_lookup() -> Callable[[int], list[int]]:
@@ -367,12 +373,17 @@ def _end(
     while True:
         # Those that are gone must not stay: their pids may be given to strangers.
         stopped = set(filter(_is_alive, stopped))
-        found, zombies = _scan({*roots, *stopped}, spared)
-        fresh = [pid for pid in [*doomed, *found] if pid not in ended and pid not in passed_over and _is_alive(pid)]
-        passed_over.update(filter(passing_over, fresh))
-        fresh = [pid for pid in fresh if pid not in passed_over]
-        for pid in fresh:
-            _stop(pid)
+        fresh, dead = [], []
+        for pid in itertools.chain(doomed, _walk({*roots, *stopped}, spared)):
+            if not _is_alive(pid):
+                dead.append(pid)
+            elif pid in ended or pid in passed_over:
+                continue
+            elif passing_over(pid):
+                passed_over.add(pid)
+            else:
+                _stop(pid)
+                fresh.append(pid)
         ended.update((pid, _describe(pid)) for pid in fresh)
         stopped.update(fresh)
         late = time.monotonic() > deadline
@@ -381,9 +392,9 @@ def _end(
             continue
         for pid in stopped:
             _kill(pid)
-        reaped = _reap({*zombies, *ended, *doomed})
+        reaped = _reap({*dead, *ended})
         if late or not (stopped or reaped):
-            return ended
+            return {pid: description for pid, description in ended.items() if description}
         time.sleep(0.0005)
 
 
@@ -410,9 +421,9 @@ def _reap(pids: Iterable[int]) -> bool:
 
 def _describe(pid: int) -> str:
     command = _command(pid)
-    if not command:
-        return "?"
-    name = os.path.basename(command[0])
+    if not command:  # it was ending by itself: its memory is gone already
+        return ""
+    name = os.path.basename(command[0]) or "?"
     # A fork still carries our own command, which would only mislead.
     words = [name, "(forked)"] if command == _command(os.getpid()) else [name, *command[1:]]
     return " ".join(words)[:200]
@@ -426,7 +437,8 @@ def _command(pid: int) -> list[str]:
             return psutil.Process(pid).cmdline()
         return []
     with suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-        return file.read().rstrip("\0").split("\0")
+        content = file.read()
+        return content.rstrip("\0").split("\0") if content else []
     return []
 
 
@@ -449,13 +461,14 @@ class Ending:
 def supervise(pid: int, *, seconds: float, memory_mb: int, poll: float = 0.02) -> Ending:
     """Wait for the child `pid` within its limits, then end whatever is left of its tree.
 
-    The caller has forked `pid` and called `adopt_orphans`. Children the caller had before are left alone, but what
-    becomes its child meanwhile is taken for an orphan of the task: a process supervises one task at a time, and
-    starts nothing else in another thread.
+    The caller has called `adopt_orphans` and forked `pid`. Children it had before that are left alone, but what becomes
+    its child later is taken for an orphan of the task: a process supervises one task at a time, and starts nothing
+    else in another thread.
     """
     started = time.monotonic()
     me = os.getpid()
-    spared = set(_children_lookup()(me)) - {pid}
+    # The kernel lists children in the order in which they came: an orphan of the task cannot be among the earlier ones.
+    spared = set(itertools.takewhile(lambda child: child != pid, _children_lookup()(me)))
     try:
         kind, code = _watch(pid, spared, started + seconds, memory_mb * 2**20, poll)
     except BaseException:  # Ctrl-C above all
@@ -475,10 +488,14 @@ def _watch(pid: int, spared: set[int], deadline: float, memory: int, poll: float
             looked = time.monotonic()
             if looked >= deadline:
                 return "timeout", None
-            living, zombies = _scan({os.getpid()}, spared)
-            _reap(zombie for zombie in zombies if zombie != pid)
-            if len(living) > MAX_PROCESSES + 1:
-                return "processes", None
+            living = []
+            for process in _walk({os.getpid()}, spared):
+                if _is_alive(process):
+                    living.append(process)
+                elif process != pid:
+                    _reap([process])
+                if len(living) > MAX_PROCESSES + 1:
+                    return "processes", None
             if _memory(living, memory) > memory:
                 return "memory", None
             # An exact look at many large processes is dear: never take more than a fifth of a core for it.
@@ -532,7 +549,7 @@ def _end_leftover(pid: int, spared: set[int]) -> list[str]:
     ended = _end(roots, end_roots=False, spared=spared, passing_over=_is_helper)
     # Helpers end by themselves once the processes they serve have, and remove shared memory before they do.
     deadline = time.monotonic() + _HELPER_GRACE
-    while _scan(roots, spared)[0] and time.monotonic() < deadline:
+    while _living(roots, spared) and time.monotonic() < deadline:
         time.sleep(0.002)
     ended |= _end(roots, end_roots=False, spared=spared)
     ended.pop(pid, None)

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import importlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -15,9 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from torch_kata import integrity
 from torch_kata.runner import child, limits
 from torch_kata.runner.request import Channel, Request
 
+# What torch imports at the first gradcheck, random test or mode: children would each do it again. Imported while
+# there is nothing to do, so that the first answer does not wait for it.
+LATER = ("torch.fx.experimental.symbolic_shapes", "scipy.special", "torch._dynamo")
 WARM_UP = "import pytest\n@pytest.mark.parametrize('n', [1])\ndef test(n, tmp_path):\n    assert n\n"
 
 
@@ -28,7 +33,13 @@ def main() -> None:
     prepare(Path(sys.argv[2]), sys.argv[3:])
     connection.sendall(b"ready\n")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    later = list(LATER)
     while True:
+        if later and not select.select([connection], [], [], 0.05)[0]:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(later.pop(0))
+            gc.freeze()
+            continue
         line, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 1)
         if not line:
             break
@@ -57,6 +68,7 @@ def prepare(root: Path, modules: list[str]) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ["PYTEST_PLUGINS"] = "torch_kata.plugin,pytest_timeout"
     sys.dont_write_bytecode = True
+    integrity.Seal()  # imports what it watches
     # The first run of pytest imports half of it; done here, a child starts in a tenth of the time.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "test_warm_up.py")
