@@ -1,4 +1,4 @@
-"""From what a check raised to what a learner reads: the reason in one line, and the traceback from their own code on."""
+"""From what a check raised to what a learner reads: the reason in one line, the traceback from their own code on."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def reason(error: BaseException, submission: ModuleType | None) -> str:
     return message[:LONGEST]
 
 
-def evidence(error: BaseException, message: str) -> Any:  # noqa: ANN401
+def evidence(error: BaseException, message: str) -> Any:
     """What a replay of the known mistakes is compared with."""
     found = getattr(error, "evidence", None)
     return text_evidence(message) if found is None else found

@@ -14,15 +14,15 @@ from typing import Any
 from torch_kata.checks import learner
 
 # What a cheat, or an accident, would patch: comparison, timers, random sources, pytest and the engine itself.
-WATCHED = (
-    "torch torch.testing torch.testing._comparison torch.nn torch.nn.functional torch.autograd torch.autograd.gradcheck "
-    "torch.Tensor torch.nn.Module torch.random torch.linalg torch.optim torch.overrides numpy numpy.random numpy.testing "
-    "time random math threading subprocess multiprocessing unittest.mock pytest _pytest.runner _pytest.outcomes "
-    "_pytest.reports torch_kata.checks torch_kata.checks.record torch_kata.checks.closeness torch_kata.checks.gradients "
-    "torch_kata.checks.effects torch_kata.checks.calls torch_kata.checks.speed torch_kata.checks.randomness "
-    "torch_kata.checks.memory torch_kata.checks.processes torch_kata.checks.learner torch_kata.plugin torch_kata.explain "
-    "torch_kata.submission"
-).split()
+WATCHED = """
+    torch torch.testing torch.testing._comparison torch.nn torch.nn.functional torch.autograd torch.autograd.gradcheck
+    torch.Tensor torch.nn.Module torch.random torch.linalg torch.optim torch.overrides numpy numpy.random numpy.testing
+    time random math threading subprocess multiprocessing unittest.mock pytest _pytest.runner _pytest.outcomes
+    _pytest.reports torch_kata.checks torch_kata.checks.record torch_kata.checks.closeness torch_kata.checks.gradients
+    torch_kata.checks.effects torch_kata.checks.calls torch_kata.checks.speed torch_kata.checks.randomness
+    torch_kata.checks.memory torch_kata.checks.processes torch_kata.checks.learner torch_kata.plugin torch_kata.explain
+    torch_kata.submission
+""".split()  # noqa: SIM905
 
 
 class Seal:
@@ -45,7 +45,7 @@ class Seal:
         return "、".join(found[:3])
 
 
-def _by_torch_itself(now: Any, original: Any) -> bool:  # noqa: ANN401
+def _by_torch_itself(now: Any, original: Any) -> bool:
     """torch wraps a few of its own functions once its compiler is imported: same name, code of its own folder."""
     code = getattr(now, "__code__", None)
     folder = os.path.dirname(sys.modules["torch"].__file__)
@@ -67,11 +67,13 @@ def _owners() -> Iterable[tuple[str, Any]]:
             yield name, module
 
 
-def _callables(owner: Any) -> dict[str, Any]:  # noqa: ANN401
+def _callables(owner: Any) -> dict[str, Any]:
     return {
         key: value
         for key, value in vars(owner).items()
-        if callable(value) and not isinstance(value, ModuleType) and (not key.startswith("__") or isinstance(owner, type))
+        if callable(value)
+        and not isinstance(value, ModuleType)
+        and (not key.startswith("__") or isinstance(owner, type))
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 class LazyModule(ModuleType):
     """Stands for a module until one of its attributes is asked for."""
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the module holds
+    def __getattr__(self, name: str) -> Any:
         return getattr(importlib.import_module(self.__name__), name)
 
 

@@ -35,10 +35,14 @@ BEFORE_SUBMISSION = pytest.StashKey[Callable]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("torch-kata", "torch-kata: grading PyTorch exercises")
-    group.addoption("--target", default=None, metavar="exercises|solutions|DIR", help="what to grade (default: exercises)")
+    group.addoption(
+        "--target", default=None, metavar="exercises|solutions|DIR", help="what to grade (default: exercises)"
+    )
     group.addoption("--device", default="cpu", choices=["cpu", "cuda"], help="where the tensors live (default: cpu)")
     group.addoption("--kata-bench", action="store_true", help="measure the contenders of speed checks, judge nothing")
-    group.addoption("--seed", type=int, default=None, help="replays the inputs of an earlier run (default: a fresh one)")
+    group.addoption(
+        "--seed", type=int, default=None, help="replays the inputs of an earlier run (default: a fresh one)"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -145,22 +149,22 @@ def submission(request: pytest.FixtureRequest, reference: ModuleType) -> Iterato
 
 
 @pytest.fixture
-def device(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401
+def device(request: pytest.FixtureRequest) -> Any:
     """The device that the check's tensors live on."""
     return torch.device(request.config.getoption("device"))
 
 
 @pytest.fixture
-def rng(request: pytest.FixtureRequest, device: Any) -> Rng:  # noqa: ANN401
+def rng(request: pytest.FixtureRequest, device: Any) -> Rng:
     """Random inputs, new for every check and every seed."""
     return Rng([request.config.stash[SEED], _number(request.node.name)], device)
 
 
 @pytest.fixture
-def tensor(device: Any) -> Callable[..., Any]:  # noqa: ANN401
+def tensor(device: Any) -> Callable[..., Any]:
     """torch.tensor on the device: floating-point numbers are float32 unless a dtype is given."""
 
-    def make(values: Any, *, dtype: str | None = None, requires_grad: bool = False) -> Any:  # noqa: ANN401
+    def make(values: Any, *, dtype: str | None = None, requires_grad: bool = False) -> Any:
         kind = getattr(torch, dtype) if dtype else None
         return torch.tensor(values, dtype=kind, device=device, requires_grad=requires_grad)
 
@@ -182,7 +186,7 @@ def _number(name: str) -> int:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Generator[None, Any, Any]:  # noqa: ANN401
+def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
     """Fixtures may run the learner's code too, whose attempts to skip are failures."""
     if request.config.stash[CATALOG].of_grader(request.node.path) is None:
         return (yield)
@@ -292,7 +296,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Gener
             report.kata_todo = check.outcome == "todo"
             report.kata_timeout = explain.is_timeout(error)
             if isinstance(error, SubmissionError):
-                report.kata_repeated = item.config.stash[CHECKS].setdefault(("file", task.id), item.nodeid) != item.nodeid
+                report.kata_repeated = (
+                    item.config.stash[CHECKS].setdefault(("file", task.id), item.nodeid) != item.nodeid
+                )
     elif report.skipped:
         check.outcome, check.message = "not_run", item.stash[NOT_RUN]
     elif call.when == "call":
@@ -320,7 +326,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple | None:
 # ── the summary ──
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:  # noqa: ANN401
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """One line a task: its verdict, and what to do next."""
     results: dict[Task, list[Check]] = {}
     for key, value in config.stash[CHECKS].items():
@@ -344,6 +350,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.write_line(f"--seed {config.stash[SEED]} 會用同樣的輸入再評一次")
 
 
-def _encodable(text: str, terminalreporter: Any) -> str:  # noqa: ANN401
+def _encodable(text: str, terminalreporter: Any) -> str:
     encoding = getattr(terminalreporter._tw._file, "encoding", None) or "utf-8"
     return text.encode(encoding, "replace").decode(encoding)

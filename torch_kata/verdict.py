@@ -67,8 +67,16 @@ class Verdict:
         return sum(check.outcome == outcome for check in self.checks)
 
 
-def judge(task: Task, checks: list[Check], *, seed: int, device: str, seconds: float, fault: tuple[str, str] | None,
-          missing: str | None = None) -> Verdict:
+def judge(
+    task: Task,
+    checks: list[Check],
+    *,
+    seed: int,
+    device: str,
+    seconds: float,
+    fault: tuple[str, str] | None,
+    missing: str | None = None,
+) -> Verdict:
     """The verdict on a task. `fault` is (status, message) when the run did not end by itself; `missing` names what
     this machine lacks. A pass is every collected check with a passed record of its own, and nothing less.
     """

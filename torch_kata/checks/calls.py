@@ -47,16 +47,22 @@ class Guard:
 
     def on(self) -> None:
         self._stack = contextlib.ExitStack()
-        functions, operators, modules = {}, {}, []
+        functions: dict = {}
+        operators: dict = {}
+        modules: list = []
+
+        def install(name: str) -> None:
+            self._install(name, functions, modules)
+
         for name in self.names:
             if name.startswith("aten::"):
                 operators[name] = name
             elif _long(name).partition(".")[0] in sys.modules:
-                self._install(name, functions, modules)
+                install(name)
             else:
                 # Importing it for the sake of the guard would cost seconds: wait until the answer does.
                 modules += [] if "." in name else [name]
-                self._stack.enter_context(_when_imported(name, lambda name=name: self._install(name, functions, modules)))
+                self._stack.enter_context(_when_imported(name, functools.partial(install, name)))
         if modules:
             self._stack.enter_context(_patched(builtins, "__import__", self._importer(modules)))
         if functions:
@@ -91,12 +97,12 @@ class Guard:
         else:
             self._install_one(name, owner, attribute, thing, functions)
 
-    def _install_one(self, name: str, owner: Any, attribute: str, thing: Any, functions: dict) -> None:  # noqa: ANN401
+    def _install_one(self, name: str, owner: Any, attribute: str, thing: Any, functions: dict) -> None:
         if isinstance(thing, type):
             original = thing.__init__
 
             @functools.wraps(original)
-            def construct(this: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+            def construct(this: Any, *args: Any, **kwargs: Any) -> None:
                 self.seen(name)
                 original(this, *args, **kwargs)
 
@@ -109,7 +115,7 @@ class Guard:
     def _importer(self, modules: list[str]) -> Callable:
         original = builtins.__import__
 
-        def guarded(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:  # noqa: ANN401
+        def guarded(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
             if level == 0:
                 wanted = [name, *(f"{name}.{part}" for part in fromlist or ())]
                 for module in modules:
@@ -186,7 +192,7 @@ def _when_imported(name: str, install: Callable[[], None]) -> Iterator[None]:
 
     class Finder:
         @staticmethod
-        def find_spec(wanted: str, path: Any = None, target: Any = None) -> Any:  # noqa: ANN401
+        def find_spec(wanted: str, path: Any = None, target: Any = None) -> Any:
             if wanted != holder:
                 return None
             sys.meta_path.remove(finder)
@@ -212,7 +218,7 @@ def _when_imported(name: str, install: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _patched(owner: Any, attribute: str, value: Any) -> Iterator[None]:  # noqa: ANN401
+def _patched(owner: Any, attribute: str, value: Any) -> Iterator[None]:
     own = attribute in vars(owner)
     original = getattr(owner, attribute)
     setattr(owner, attribute, value)
@@ -233,7 +239,7 @@ def _rewired(function: FunctionType, name: str, guard: Guard) -> Iterator[None]:
     original = FunctionType(code, function.__globals__, function.__name__, defaults, function.__closure__)
     original.__kwdefaults__ = keywords
 
-    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def call(*args: Any, **kwargs: Any) -> Any:
         guard.seen(name)
         return original(*args, **kwargs)
 
@@ -252,11 +258,11 @@ def _rewired(function: FunctionType, name: str, guard: Guard) -> Iterator[None]:
         del _originals[key]
 
 
-def _function_mode(functions: dict, guard: Guard) -> Any:  # noqa: ANN401
+def _function_mode(functions: dict, guard: Guard) -> Any:
     from torch.overrides import TorchFunctionMode
 
     class Watch(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             try:
                 name = functions.get(func)
             except TypeError:
@@ -268,13 +274,13 @@ def _function_mode(functions: dict, guard: Guard) -> Any:  # noqa: ANN401
     return Watch()
 
 
-def _dispatch_mode(operators: dict, guard: Guard) -> Any:  # noqa: ANN401
+def _dispatch_mode(operators: dict, guard: Guard) -> Any:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Watch(TorchDispatchMode):
         _should_skip_dynamo = _never_compiled
 
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             name = func.name().partition(".")[0]
             if name in operators:
                 guard.seen(name)
@@ -302,7 +308,7 @@ def counted_work(files: set[str], limit: float = float("inf")) -> Iterator[Count
     class Count(TorchDispatchMode):
         _should_skip_dynamo = _never_compiled
 
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = func(*args, **(kwargs or {}))
             counts["ops"] += 1
             counts[func.name()] += 1
@@ -313,7 +319,7 @@ def counted_work(files: set[str], limit: float = float("inf")) -> Iterator[Count
                 raise TooMuchWork
             return result
 
-    def trace(frame: Any, event: str, arg: Any) -> Any:  # noqa: ANN401
+    def trace(frame: Any, event: str, arg: Any) -> Any:
         if frame.f_code.co_filename not in files:
             return None
         if event == "line":

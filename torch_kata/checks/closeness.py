@@ -19,12 +19,12 @@ TOLERANCES = {  # torch.testing.assert_close's own
 }
 
 
-def dtype_of(name: Any) -> torch.dtype:  # noqa: ANN401
+def dtype_of(name: Any) -> torch.dtype:
     """A torch.dtype from its name or itself."""
     return getattr(torch, name) if isinstance(name, str) else name
 
 
-def cast(values: Any, dtype: str | torch.dtype) -> Any:  # noqa: ANN401
+def cast(values: Any, dtype: str | torch.dtype) -> Any:
     """Copies of the floating-point tensors in `values` (a tensor, or nested list, tuple, dict) as `dtype`."""
     if isinstance(values, torch.Tensor):
         if not values.is_floating_point():
@@ -35,13 +35,13 @@ def cast(values: Any, dtype: str | torch.dtype) -> Any:  # noqa: ANN401
     return type(values)(cast(value, dtype) for value in values)
 
 
-def check(condition: Any, message: str, evidence: Any = None) -> None:  # noqa: ANN401
+def check(condition: Any, message: str, evidence: Any = None) -> None:
     """Fails with `message` unless `condition` holds."""
     if not bool(condition):
         fail(message, evidence)
 
 
-def plain_tensor(value: Any, what: str = "結果") -> torch.Tensor:  # noqa: ANN401
+def plain_tensor(value: Any, what: str = "結果") -> torch.Tensor:
     """`value`, if it is a plain tensor: a subclass of the learner's own could call itself equal to anything."""
     from torch import nn
 
@@ -52,26 +52,26 @@ def plain_tensor(value: Any, what: str = "結果") -> torch.Tensor:  # noqa: ANN
     fail(f"{what}應為 torch.Tensor，得到 {kind}", kind)
 
 
-def assert_tensor(value: Any, what: str = "結果") -> None:  # noqa: ANN401
+def assert_tensor(value: Any, what: str = "結果") -> None:
     """A plain torch.Tensor (or Parameter, or tv_tensor), not a subclass of the answer's own."""
     plain_tensor(value, what)
 
 
-def assert_shape(actual: Any, shape: Iterable[int], what: str = "結果") -> None:  # noqa: ANN401
+def assert_shape(actual: Any, shape: Iterable[int], what: str = "結果") -> None:
     """The exact shape."""
     found, wanted = tuple(plain_tensor(actual, what).shape), tuple(shape)
     if found != wanted:
         fail(f"{what}的形狀應為 {wanted}，得到 {found}", f"shape {found}")
 
 
-def assert_dtype(actual: Any, dtype: str | torch.dtype, what: str = "結果") -> None:  # noqa: ANN401
+def assert_dtype(actual: Any, dtype: str | torch.dtype, what: str = "結果") -> None:
     """The exact dtype."""
     wanted = dtype_of(dtype)
     if plain_tensor(actual, what).dtype != wanted:
         fail(f"{what}的 dtype 應為 {_short(wanted)}，得到 {_short(actual.dtype)}", f"dtype {actual.dtype}")
 
 
-def assert_finite(*tensors: Any, what: str = "結果") -> None:  # noqa: ANN401
+def assert_finite(*tensors: Any, what: str = "結果") -> None:
     """No NaN and no inf in any of the tensors; a gradient that is None counts as missing."""
     for tensor in tensors:
         if tensor is None:
@@ -83,7 +83,7 @@ def assert_finite(*tensors: Any, what: str = "結果") -> None:  # noqa: ANN401
             fail(f"{what}含有 {number}：第一個在索引 {where}，共 {int(bad.sum())} 個", tensor)
 
 
-def assert_equal(actual: Any, expected: Any, what: str = "結果") -> None:  # noqa: ANN401
+def assert_equal(actual: Any, expected: Any, what: str = "結果") -> None:
     """Exact equality, of plain values or of tensors bit for bit (NaN equals NaN), dtype and shape included."""
     if isinstance(expected, torch.Tensor):
         plain_tensor(actual, what)
@@ -94,7 +94,7 @@ def assert_equal(actual: Any, expected: Any, what: str = "結果") -> None:  # n
         fail(f"{what}應為 {_show(expected)}，得到 {_show(actual)}", actual)
 
 
-def assert_type(value: Any, kind: type | tuple[type, ...], what: str = "結果") -> None:  # noqa: ANN401
+def assert_type(value: Any, kind: type | tuple[type, ...], what: str = "結果") -> None:
     """An instance of `kind`."""
     if not isinstance(value, kind):
         names = "、".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
@@ -102,8 +102,8 @@ def assert_type(value: Any, kind: type | tuple[type, ...], what: str = "結果")
 
 
 def assert_close(
-    actual: Any,  # noqa: ANN401
-    expected: Any,  # noqa: ANN401
+    actual: Any,
+    expected: Any,
     *,
     rtol: float | None = None,
     atol: float | None = None,
@@ -119,7 +119,7 @@ def assert_close(
         raise CheckFailed(problems[0], evidence_of(actual))
 
 
-def _differences(actual: Any, expected: Any, rtol: Any, atol: Any, what: str) -> Iterable[str]:  # noqa: ANN401
+def _differences(actual: Any, expected: Any, rtol: Any, atol: Any, what: str) -> Iterable[str]:
     if isinstance(expected, Mapping):
         if not isinstance(actual, Mapping) or set(actual) != set(expected):
             found = sorted(map(str, actual)) if isinstance(actual, Mapping) else type(actual).__name__
@@ -140,7 +140,7 @@ def _differences(actual: Any, expected: Any, rtol: Any, atol: Any, what: str) ->
         yield from _number_difference(actual, expected, rtol, atol, what)
 
 
-def _number_difference(actual: Any, expected: float, rtol: Any, atol: Any, what: str) -> Iterable[str]:  # noqa: ANN401
+def _number_difference(actual: Any, expected: float, rtol: Any, atol: Any, what: str) -> Iterable[str]:
     if isinstance(actual, bool) or not isinstance(actual, int | float):
         yield f"{what}應為數字 {expected:.6g}，得到 {_show(actual)}"
         return
@@ -150,7 +150,7 @@ def _number_difference(actual: Any, expected: float, rtol: Any, atol: Any, what:
         yield f"{what}應為 {expected:.6g}，得到 {actual:.6g}（rtol={rtol:g}、atol={atol:g}）"
 
 
-def _tensor_difference(actual: Any, expected: torch.Tensor, rtol: Any, atol: Any, what: str) -> Iterable[str]:  # noqa: ANN401
+def _tensor_difference(actual: Any, expected: torch.Tensor, rtol: Any, atol: Any, what: str) -> Iterable[str]:
     actual = plain_tensor(actual, what)
     if actual.shape != expected.shape:
         yield f"{what}的形狀應為 {tuple(expected.shape)}，得到 {tuple(actual.shape)}"
@@ -189,6 +189,6 @@ def _short(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _show(value: Any) -> str:  # noqa: ANN401
+def _show(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 120 else text[:117] + "..."

@@ -1,4 +1,4 @@
-"""What code changes beside its result: its inputs, a model's mode, random streams, global settings; and what it raises."""
+"""What code does beside its result: changes to inputs, modes, random streams and global settings; and what it raises."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch_kata.lazy import np, torch
 
 
 @contextlib.contextmanager
-def unchanged(*objects: Any) -> Iterator[None]:  # noqa: ANN401
+def unchanged(*objects: Any) -> Iterator[None]:
     """The objects leave the block as they entered it.
 
     Tensors: values, requires_grad and grad. Modules: state_dict, gradients and the mode of every submodule.
@@ -56,7 +56,7 @@ def raises(kind: type[BaseException] | tuple[type[BaseException], ...], *mention
         fail(f"應拋出 {names}，卻沒有拋出任何例外", f"no {names}")
 
 
-def _judge_raised(error: Exception, kind: Any, names: str, mentions: tuple) -> None:  # noqa: ANN401
+def _judge_raised(error: Exception, kind: Any, names: str, mentions: tuple) -> None:
     if isinstance(error, CheckFailed) and not isinstance(error, kind):
         raise error
     if not isinstance(error, kind):
@@ -68,7 +68,7 @@ def _judge_raised(error: Exception, kind: Any, names: str, mentions: tuple) -> N
             raise CheckFailed(message, f"silent about {len(mentions)} {text_evidence(str(error))}") from error
 
 
-def _snapshot(item: Any) -> Any:  # noqa: ANN401
+def _snapshot(item: Any) -> Any:
     if isinstance(item, torch.nn.Module):
         tensors = {**dict(item.named_parameters(remove_duplicate=False)), **dict(item.named_buffers())}
         modes = {name or type(item).__name__: module.training for name, module in item.named_modules()}
@@ -85,7 +85,7 @@ def _snapshot(item: Any) -> Any:  # noqa: ANN401
     return copy.deepcopy(item)
 
 
-def _change(old: Any, item: Any) -> str:  # noqa: ANN401
+def _change(old: Any, item: Any) -> str:
     """What is different about `item` now, in words; empty if nothing."""
     if isinstance(item, torch.nn.Module):
         tensors, modes = old
@@ -127,9 +127,9 @@ def _change(old: Any, item: Any) -> str:  # noqa: ANN401
 
 
 def _same_values(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return torch.equal(a, b) or (a.is_floating_point() and torch.equal(a.isnan(), b.isnan()) and torch.equal(
-        a.nan_to_num(), b.nan_to_num()
-    ))
+    return torch.equal(a, b) or (
+        a.is_floating_point() and torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num())
+    )
 
 
 def _random_states() -> dict[str, Any]:
@@ -154,7 +154,9 @@ def global_settings() -> dict[str, Any]:
         "torch.backends.cudnn.benchmark": torch.backends.cudnn.benchmark,
         "os.getcwd()": os.getcwd(),
         "sys.getrecursionlimit()": sys.getrecursionlimit(),
-        "os.environ": {k: v for k, v in os.environ.items() if not re.match("PYTEST_|COLUMNS|LINES|KMP_|TORCHINDUCTOR", k)},
+        "os.environ": {
+            k: v for k, v in os.environ.items() if not re.match("PYTEST_|COLUMNS|LINES|KMP_|TORCHINDUCTOR", k)
+        },
     }
     if "matplotlib.pyplot" in sys.modules:
         settings["開著的 matplotlib 圖"] = tuple(sys.modules["matplotlib.pyplot"].get_fignums())

@@ -10,7 +10,9 @@ from torch_kata.checks.record import fail
 from torch_kata.lazy import torch
 
 
-def assert_gradients(function: Callable[..., Any], *inputs: torch.Tensor, eps: float = 1e-6, atol: float = 1e-5) -> None:
+def assert_gradients(
+    function: Callable[..., Any], *inputs: torch.Tensor, eps: float = 1e-6, atol: float = 1e-5
+) -> None:
     """torch.autograd.gradcheck of `function` at float64 copies of the floating-point `inputs`.
 
     A failure names the input and the element whose derivative differs most from the central difference.
@@ -26,7 +28,9 @@ def assert_gradients(function: Callable[..., Any], *inputs: torch.Tensor, eps: f
         fail("輸出沒有連到輸入的計算圖：梯度斷了（detach、.data、item 或 no_grad？）", "no graph")
     cotangents = _cotangents(outputs)
     analytic = _vjp(outputs, inputs_with_grad(inputs), cotangents)
-    analytic = [torch.zeros_like(x) if g is None else g for g, x in zip(analytic, inputs_with_grad(inputs), strict=True)]
+    analytic = [
+        torch.zeros_like(x) if g is None else g for g, x in zip(analytic, inputs_with_grad(inputs), strict=True)
+    ]
     try:
         torch.autograd.gradcheck(function, inputs, eps=eps, atol=atol, rtol=1e-3, check_undefined_grad=False)
     except GradcheckError as error:
@@ -45,7 +49,7 @@ def assert_gradients(function: Callable[..., Any], *inputs: torch.Tensor, eps: f
 def assert_same_module(
     module: Callable[..., Any],
     oracle: Callable[..., Any],
-    *inputs: Any,  # noqa: ANN401
+    *inputs: Any,
     weights: Mapping[str, torch.Tensor] | None = None,
     rename: Mapping[str, str] | None = None,
     rtol: float | None = None,
@@ -97,7 +101,7 @@ def inputs_with_grad(inputs: tuple) -> list[torch.Tensor]:
     return [x for x in inputs if isinstance(x, torch.Tensor) and x.requires_grad]
 
 
-def _floating(outputs: Any) -> list[torch.Tensor]:  # noqa: ANN401
+def _floating(outputs: Any) -> list[torch.Tensor]:
     outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
     tensors = [plain_tensor(output, "輸出") for output in outputs if output is not None]
     return [tensor for tensor in tensors if tensor.is_floating_point()]
@@ -108,7 +112,7 @@ def _cotangents(outputs: list[torch.Tensor]) -> list[torch.Tensor]:
     return [torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y.device) for y in outputs]
 
 
-def _fresh(x: Any, dtype: Any) -> Any:  # noqa: ANN401
+def _fresh(x: Any, dtype: Any) -> Any:
     if not isinstance(x, torch.Tensor):
         return x
     copy = x.detach().clone()
@@ -117,7 +121,7 @@ def _fresh(x: Any, dtype: Any) -> Any:  # noqa: ANN401
     return copy.requires_grad_(x.is_floating_point())
 
 
-def _gradients(module: Any, outputs: list, inputs: list, cotangents: list) -> tuple[list, dict]:  # noqa: ANN401
+def _gradients(module: Any, outputs: list, inputs: list, cotangents: list) -> tuple[list, dict]:
     parameters = dict(module.named_parameters()) if hasattr(module, "named_parameters") else {}
     leaves = inputs_with_grad(tuple(inputs)) + [p for p in parameters.values() if p.requires_grad]
     used = [(y, c.to(y.dtype)) for y, c in zip(outputs, cotangents, strict=True) if y.requires_grad]

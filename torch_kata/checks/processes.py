@@ -44,7 +44,12 @@ def run_program(
     env: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program to its end and returns status, stdout and stderr; fails when it takes longer than `seconds`."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONIOENCODING": "utf-8", **(env or {})}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, path)),
+        "PYTHONIOENCODING": "utf-8",
+        **(env or {}),
+    }
     try:
         return subprocess.run(
             list(map(str, command)),
@@ -60,8 +65,8 @@ def run_program(
         fail(f"程式超過 {seconds:g} 秒還沒結束", "program timeout")
 
 
-def call_within(seconds: float, function: Callable[..., Any], *args: Any, what: str = "呼叫", **kwargs: Any) -> Any:  # noqa: ANN401
-    """function(*args, **kwargs), or its exception; fails when it has not returned after `seconds` (its thread goes on)."""
+def call_within(seconds: float, function: Callable[..., Any], *args: Any, what: str = "呼叫", **kwargs: Any) -> Any:
+    """function(*args, **kwargs), or its exception; fails when it has not returned after `seconds`."""
     outcome: dict[str, Any] = {}
 
     def run() -> None:

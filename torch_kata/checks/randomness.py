@@ -16,7 +16,7 @@ FALSE_ALARM = 1e-6
 class Rng:
     """The source of a check's inputs; the same seed and check give the same inputs, on any device."""
 
-    def __init__(self, seed: Sequence[int], device: Any) -> None:  # noqa: ANN401
+    def __init__(self, seed: Sequence[int], device: Any) -> None:
         self.numpy = np.random.default_rng(seed)
         self.device = device
 
@@ -52,7 +52,7 @@ class Rng:
         """One Python int in [low, high)."""
         return int(self.numpy.integers(low, high))
 
-    def choice(self, options: Sequence[Any]) -> Any:  # noqa: ANN401
+    def choice(self, options: Sequence[Any]) -> Any:
         """One of the options."""
         return options[self.integer(0, len(options))]
 
@@ -71,7 +71,7 @@ class Rng:
         """A fresh seed."""
         return self.integer(1, 2**31)
 
-    def fill_(self, module: Any, scale: float = 0.5) -> Any:  # noqa: ANN401
+    def fill_(self, module: Any, scale: float = 0.5) -> Any:
         """Random values in every parameter and floating-point buffer (positive in running_var); returns the module."""
         with torch.no_grad():
             for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
@@ -80,7 +80,7 @@ class Rng:
                     tensor.copy_(values.abs() + 0.5 if name.endswith("running_var") else values)
         return module
 
-    def _tensor(self, values: Any, dtype: str, requires_grad: bool) -> torch.Tensor:  # noqa: ANN401
+    def _tensor(self, values: Any, dtype: str, requires_grad: bool) -> torch.Tensor:
         return torch.as_tensor(values).to(self.device, dtype_of(dtype)).requires_grad_(requires_grad)
 
 
@@ -135,7 +135,7 @@ def assert_mean(samples: torch.Tensor, mean: float, std: float, what: str = "平
         fail(f"{what}應為 {mean:.4g}，{len(values)} 個樣本得到 {float(values.mean()):.4g}（z = {z:.1f}）", samples)
 
 
-def _kolmogorov_smirnov(values: Any, cdf: Callable[[Any], Any]) -> float:  # noqa: ANN401
+def _kolmogorov_smirnov(values: Any, cdf: Callable[[Any], Any]) -> float:
     """The p-value of sorted `values`, asymptotic with Stephens' correction (1970) for small samples.
 
     scipy.special imports in a tenth of the time that scipy.stats takes.

@@ -1,4 +1,4 @@
-"""What a check leaves for the verdict beside passing or failing: the reason, the value it saw, the ratio it measured."""
+"""What a check leaves for the verdict: the reason it failed, the value it saw, the ratio it measured."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SAMPLES = 512
 class CheckFailed(AssertionError):
     """A check's verdict against the learner's answer. `evidence` is the value that the answer gave."""
 
-    def __init__(self, message: str, evidence: Any = None) -> None:  # noqa: ANN401
+    def __init__(self, message: str, evidence: Any = None) -> None:
         super().__init__(message)
         self.evidence = evidence
 
@@ -24,7 +24,7 @@ class NotRunHere(Exception):
     """The machine lacks what a check needs; the message says what, and how to get it."""
 
 
-def fail(message: str, evidence: Any = None) -> None:  # noqa: ANN401
+def fail(message: str, evidence: Any = None) -> None:
     """Ends the check with `message`; `evidence` is the answer's own value, for the diagnosis."""
     raise CheckFailed(message, None if evidence is None else evidence_of(evidence))
 
@@ -41,7 +41,7 @@ class Record:
 current = Record()
 
 
-def evidence_of(value: Any) -> Any:  # noqa: ANN401
+def evidence_of(value: Any) -> Any:
     """A value as JSON that `same_evidence` can compare: tensors by shape, dtype and up to 512 of their elements."""
     if isinstance(value, torch.Tensor):
         flat = value.detach().to("cpu").reshape(-1)
@@ -49,7 +49,9 @@ def evidence_of(value: Any) -> Any:  # noqa: ANN401
             flat = torch.view_as_real(flat.resolve_conj()).reshape(-1)
         if len(flat) > SAMPLES:
             flat = flat[torch.linspace(0, len(flat) - 1, SAMPLES).long()]
-        numbers = [repr(number) if math.isnan(number) or math.isinf(number) else number for number in flat.double().tolist()]
+        numbers = [
+            repr(number) if math.isnan(number) or math.isinf(number) else number for number in flat.double().tolist()
+        ]
         return {"shape": list(value.shape), "dtype": str(value.dtype), "values": numbers}
     if isinstance(value, dict):
         return {str(key): evidence_of(item) for key, item in value.items()}
@@ -67,7 +69,7 @@ def text_evidence(message: str) -> str:
     return re.sub(r"[-+]?\d[\d.,e+-]*", "#", message)
 
 
-def same_evidence(a: Any, b: Any) -> bool:  # noqa: ANN401
+def same_evidence(a: Any, b: Any) -> bool:
     """Whether two answers gave the same value, up to rounding."""
     if isinstance(a, dict) and isinstance(b, dict) and "values" in a and "values" in b:
         return a["shape"] == b["shape"] and a["dtype"] == b["dtype"] and _close(a["values"], b["values"], a["dtype"])
@@ -78,8 +80,8 @@ def same_evidence(a: Any, b: Any) -> bool:  # noqa: ANN401
     return a == b
 
 
-def is_telling(evidence: Any) -> bool:  # noqa: ANN401
-    """Whether a value is particular enough to recognise a mistake by it alone: a number that is not 0, 1, inf or NaN."""
+def is_telling(evidence: Any) -> bool:
+    """Whether a value is particular enough to recognise a mistake by it alone: it holds a number that is no integer."""
     if isinstance(evidence, dict) and "values" in evidence:
         return any(isinstance(number, float) and number != round(number) for number in evidence["values"])
     if isinstance(evidence, dict):

@@ -79,7 +79,7 @@ def run(request: Request, channel: Channel, folder: Path) -> None:
 class Confine:
     """Hands the plugin what to do before an answer is imported."""
 
-    def __init__(self, confine: Any) -> None:  # noqa: ANN401
+    def __init__(self, confine: Any) -> None:
         self.confine = confine
 
     @pytest.hookimpl(trylast=True)

@@ -363,8 +363,12 @@ def _end(
     end_roots: bool,
     spared: Iterable[int] = (),
     passing_over: Callable[[int], bool] = lambda pid: False,
+    group: int | None = None,
 ) -> dict[int, str]:
-    """End what is beneath the roots, and reap what is ours; a description for each pid that was ended."""
+    """End what is beneath the roots, and reap what is ours; a description for each pid that was ended.
+
+    `group` is a process group in which there is nothing else.
+    """
     deadline = time.monotonic() + _END_WITHIN
     doomed = set(roots) if end_roots else set()
     passed_over: set[int] = set()
@@ -373,15 +377,17 @@ def _end(
     while True:
         # Those that are gone must not stay: their pids may be given to strangers.
         stopped = set(filter(_is_alive, stopped))
+        if group is not None and next(_walk(roots, spared), None) is not None:
+            # One call reaches all who did not leave the group: stopped one by one, a fork bomb would grow faster.
+            _stop(-group)
         fresh, dead = [], []
         for pid in itertools.chain(doomed, _walk({*roots, *stopped}, spared)):
             if not _is_alive(pid):
                 dead.append(pid)
-            elif pid in ended or pid in passed_over:
-                continue
-            elif passing_over(pid):
+            elif pid in passed_over or (pid not in ended and passing_over(pid)):
                 passed_over.add(pid)
-            else:
+                _resume(pid)
+            elif pid not in ended:
                 _stop(pid)
                 fresh.append(pid)
         ended.update((pid, _describe(pid)) for pid in fresh)
@@ -402,6 +408,12 @@ def _stop(pid: int) -> None:
     if hasattr(signal, "SIGSTOP"):
         with suppress(OSError):
             os.kill(pid, signal.SIGSTOP)
+
+
+def _resume(pid: int) -> None:
+    if hasattr(signal, "SIGCONT"):
+        with suppress(OSError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def _kill(pid: int) -> None:
@@ -466,16 +478,25 @@ def supervise(pid: int, *, seconds: float, memory_mb: int, poll: float = 0.02) -
     else in another thread.
     """
     started = time.monotonic()
-    me = os.getpid()
     # The kernel lists children in the order in which they came: an orphan of the task cannot be among the earlier ones.
-    spared = set(itertools.takewhile(lambda child: child != pid, _children_lookup()(me)))
+    spared = set(itertools.takewhile(lambda child: child != pid, _children_lookup()(os.getpid())))
+    group = _group_of_its_own(pid)
     try:
         kind, code = _watch(pid, spared, started + seconds, memory_mb * 2**20, poll)
+        took = time.monotonic() - started
     except BaseException:  # Ctrl-C above all
-        _end({me}, end_roots=False, spared=spared)
+        _end_rest(pid, spared, group)
         raise
-    took = time.monotonic() - started
-    return Ending(kind, code, took, _end_leftover(pid, spared))
+    return Ending(kind, code, took, _end_rest(pid, spared, group))
+
+
+def _group_of_its_own(pid: int) -> int | None:
+    """Make a child the leader of a process group, so that what it signals as its group does not include us."""
+    with suppress(AttributeError, OSError):
+        os.setpgid(pid, pid)
+    with suppress(AttributeError, OSError):
+        return pid if os.getpgid(pid) == pid else None
+    return None
 
 
 def _watch(pid: int, spared: set[int], deadline: float, memory: int, poll: float) -> tuple[str, int | None]:
@@ -543,15 +564,15 @@ def _exit_code(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if done else None
 
 
-def _end_leftover(pid: int, spared: set[int]) -> list[str]:
+def _end_rest(pid: int, spared: set[int], group: int | None) -> list[str]:
     """End what is left of a task's tree; describe it, without the task itself and multiprocessing's own tracker."""
     roots = {os.getpid()}
-    ended = _end(roots, end_roots=False, spared=spared, passing_over=_is_helper)
+    ended = _end(roots, end_roots=False, spared=spared, passing_over=_is_helper, group=group)
     # Helpers end by themselves once the processes they serve have, and remove shared memory before they do.
     deadline = time.monotonic() + _HELPER_GRACE
     while _living(roots, spared) and time.monotonic() < deadline:
         time.sleep(0.002)
-    ended |= _end(roots, end_roots=False, spared=spared)
+    ended |= _end(roots, end_roots=False, spared=spared, group=group)
     ended.pop(pid, None)
     return [description for description in ended.values() if "resource_tracker" not in description]
 

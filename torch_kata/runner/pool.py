@@ -111,7 +111,11 @@ class Server:
                     error = (self.process.stderr.read() or b"").decode(errors="replace").strip().splitlines()
                     yield {"kind": "broken", "message": error[-1] if error else "評分伺服器沒有啟動"}
                     return
-                socket.send_fds(self.socket, [request.dump()], [theirs.fileno()])
+                try:
+                    socket.send_fds(self.socket, [request.dump()], [theirs.fileno()])
+                except OSError as error:
+                    yield {"kind": "broken", "message": f"評分伺服器不見了（{error}）"}
+                    return
             yield from receive(ours, request.key)
 
     def close(self) -> None:

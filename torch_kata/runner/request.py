@@ -46,7 +46,7 @@ class Channel:
     key: str
     owner: int = field(default_factory=os.getpid)
 
-    def send(self, kind: str, **values: Any) -> None:  # noqa: ANN401
+    def send(self, kind: str, **values: Any) -> None:
         if os.getpid() == self.owner:
             self.socket.sendall(json.dumps({"key": self.key, "kind": kind, **values}).encode() + b"\n")
 

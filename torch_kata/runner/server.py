@@ -28,7 +28,8 @@ WARM_UP = "import pytest\n@pytest.mark.parametrize('n', [1])\ndef test(n, tmp_pa
 
 def main() -> None:
     """`python -m torch_kata.runner.server FD ROOT MODULE...`: serves requests that come over the socket FD."""
-    limits.die_with_parent()
+    # It ends when the other end of the socket is closed. PR_SET_PDEATHSIG would not do: it looks at the thread that
+    # started us, which may be a worker of the client's.
     connection = socket.socket(fileno=int(sys.argv[1]))
     prepare(Path(sys.argv[2]), sys.argv[3:])
     connection.sendall(b"ready\n")
