@@ -155,7 +155,7 @@ class Catalog:
 
     def _suggestion(self, word: str) -> str:
         names = [task.slug for task in self.tasks] + ["all", *STATES] + [c.name.split("_")[0] for c in self.chapters]
-        near = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
         if not near and word.isdigit():
             number = int(word)
             near = [str(min((task.id for task in self.tasks), key=lambda known: abs(known - number)))]

@@ -60,12 +60,17 @@ def grade(
             return pool.run(request_for(task, settings, "correct"), fresh=task.fresh)
 
         futures = {executor.submit(correctness, task): task for task in tasks}
-        for future in as_completed(futures):
-            task, run = futures.pop(future), future.result()
-            if _awaits_speed(run):
-                waiting.append((task, run))
-            else:
-                yield _conclude(task, run, settings, pool)
+        try:
+            for future in as_completed(list(futures)):
+                task, run = futures[future], future.result()
+                if _awaits_speed(run):
+                    waiting.append((task, run))
+                else:
+                    yield _conclude(task, run, settings, pool)
+        except BaseException:  # Ctrl-C: do not wait for what still runs
+            executor.shutdown(wait=False, cancel_futures=True)
+            pool.close()
+            raise
     for task, run in sorted(waiting, key=lambda pair: pair[0].id):
         started(task)
         speed = pool.run(request_for(task, settings, "speed"), fresh=task.fresh)

@@ -22,6 +22,7 @@ from torch_kata.checks.randomness import (
     assert_frequencies,
     assert_mean,
     assert_rate,
+    shared_rng,
 )
 from torch_kata.checks.record import NotRunHere, fail
 from torch_kata.checks.speed import assert_within_budget
@@ -61,6 +62,7 @@ __all__ = [
     "run_program",
     "run_python",
     "same_random_state",
+    "shared_rng",
     "tensor_bytes",
     "torch",
     "unchanged",

@@ -292,7 +292,7 @@ def _dispatch_mode(operators: dict, guard: Guard) -> Any:
 @classmethod
 def _never_compiled(cls: type) -> bool:
     """Else torch imports its compiler, for seconds, to keep it away from our modes."""
-    return True
+    return False
 
 
 @contextlib.contextmanager

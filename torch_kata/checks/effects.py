@@ -1,4 +1,4 @@
-"""What code does beside its result: changes to inputs, modes, random streams and global settings; and what it raises."""
+"""What code does beside its result: it changes inputs, modes, random streams or global settings, or it raises."""
 
 from __future__ import annotations
 

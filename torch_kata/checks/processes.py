@@ -87,24 +87,31 @@ def call_within(seconds: float, function: Callable[..., Any], *args: Any, what: 
 
 @contextlib.contextmanager
 def nothing_left_running(seconds: float = 5.0) -> Iterator[None]:
-    """Processes and threads that the block started have ended within `seconds` after it.
+    """Processes and threads that the block started have ended within `seconds` after it; processes left are ended.
 
     multiprocessing's resource tracker, which lives as long as the interpreter, does not count.
     """
     threads, children = set(threading.enumerate()), {p.pid for p in _children()}
-    yield
-    deadline = time.monotonic() + seconds
-    while True:
-        left = [t.name for t in threading.enumerate() if t not in threads and not t.name.startswith("torch-kata")]
-        running = [p for p in _children() if p.pid not in children]
-        if not left and not running:
-            return
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.01)
-    if running:
-        fail(f"還有 {len(running)} 個行程沒有結束", "processes left")
-    fail(f"還有 {len(left)} 個執行緒沒有結束：{'、'.join(left[:3])}", "threads left")
+    try:
+        yield
+        deadline = time.monotonic() + seconds
+        while True:
+            left = [t.name for t in threading.enumerate() if t not in threads and not t.name.startswith("torch-kata")]
+            running = [p for p in _children() if p.pid not in children]
+            if not left and not running:
+                return
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        if running:
+            fail(f"還有 {len(running)} 個行程沒有結束", "processes left")
+        fail(f"還有 {len(left)} 個執行緒沒有結束：{'、'.join(left[:3])}", "threads left")
+    finally:
+        # Else the interpreter, which joins multiprocessing's children at its exit, would wait for them.
+        for process in _children():
+            if process.pid not in children:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
 
 
 @contextlib.contextmanager

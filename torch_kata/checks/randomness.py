@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import pytest
 
 from torch_kata.checks.closeness import dtype_of
 from torch_kata.checks.record import fail
@@ -82,6 +85,17 @@ class Rng:
 
     def _tensor(self, values: Any, dtype: str, requires_grad: bool) -> torch.Tensor:
         return torch.as_tensor(values).to(self.device, dtype_of(dtype)).requires_grad_(requires_grad)
+
+
+def shared_rng(request: pytest.FixtureRequest) -> Rng:
+    """The source of the inputs of a fixture that several checks share; the same seed gives the same inputs.
+
+    It differs from fixture to fixture, so that each has numbers of its own.
+    """
+    from torch_kata.plugin import SEED  # which imports this module
+
+    device = torch.device(request.config.getoption("device"))
+    return Rng([request.config.stash[SEED], zlib.crc32(str(request.fixturename).encode())], device)
 
 
 def assert_distribution(samples: torch.Tensor, cdf: Callable[[Any], Any], what: str = "樣本") -> None:

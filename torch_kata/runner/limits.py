@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import psutil  # takes 20 ms to import, and Linux needs it only for `descendants`
+    import psutil  # takes 20 ms to import, and on Linux only `descendants` needs it
 
 LINUX = sys.platform == "linux"
 
@@ -47,9 +47,8 @@ _MAKE_SOCK, _MAKE_FIFO, _MAKE_BLOCK, _MAKE_SYM, _REFER, _TRUNCATE = (1 << bit fo
 
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 # Device nodes are made nowhere, not even beneath a writable folder: root could open a raw disk through one.
-_WRITE = (_WRITE_FILE | _TRUNCATE | _REFER | _REMOVE_DIR | _REMOVE_FILE) | (
-    _MAKE_DIR | _MAKE_REG | _MAKE_SOCK | _MAKE_FIFO | _MAKE_SYM
-)
+_MAKE = _MAKE_DIR | _MAKE_REG | _MAKE_SOCK | _MAKE_FIFO | _MAKE_SYM
+_WRITE = _WRITE_FILE | _TRUNCATE | _REFER | _REMOVE_DIR | _REMOVE_FILE | _MAKE
 _HANDLED = _READ | _WRITE | _MAKE_CHAR | _MAKE_BLOCK
 # The kernel refuses a rule that grants a right on directories to a plain file.
 _FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
@@ -65,9 +64,10 @@ def confine_files(writable: Iterable[Path], unreadable: Iterable[Path]) -> bool:
     starts from then on, so call it before there are threads. What the process has already opened stays open.
 
     Writable folders must exist (OSError otherwise) and can be read too, also within an unreadable folder. The parents
-    of an unreadable folder cannot be listed, and what appears beside it or beside them later cannot be read: Landlock
-    knows only grants, and those reach all the way down. Owner, mode, times and extended attributes of files are out
-    of its sight; so is truncate(2) before Linux 6.2, where only opening for writing is refused.
+    of an unreadable folder cannot be listed, and what appears later in one of them cannot be read, be that parent
+    writable or not: Landlock knows only grants, and those reach all the way down. Owner, mode, times and extended
+    attributes of files are out of its sight; so is truncate(2) before Linux 6.2, where only opening for writing is
+    refused.
     """
     handled = _landlock_rights()
     if not handled:

@@ -50,6 +50,10 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the server, and with it every run that still goes on."""
         if self._server:
             self._server.close()
 
