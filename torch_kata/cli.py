@@ -333,7 +333,7 @@ def _check_device(device: str) -> None:
         raise UsageError(f"沒有 {device} 這個裝置；--device 可用 cpu 或 cuda")
 
 
-def _graded(  # noqa: ANN202 - verdicts, and the UsageError of an attempt that could not be recorded
+def _graded(
     tasks: list[Task],
     folder: Path,
     device: str,
