@@ -83,7 +83,7 @@ def _own_frames(tb: TracebackType | None) -> list[traceback.FrameSummary]:
     if first is None:
         return []
     engine = str(ROOT / "torch_kata")
-    return [frame for frame in frames[first:] if not frame.filename.startswith(engine)]
+    return [frame for frame in frames[first:] if not frame.filename.startswith((engine, "<string>"))]
 
 
 def _outcome(error: BaseException) -> str:

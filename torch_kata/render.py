@@ -55,9 +55,9 @@ def brief(verdict: Verdict) -> RenderableType:
     if verdict.status in ("passed", "todo") or not reason:
         return headline(verdict)
     diagnosis = next((check.diagnosis for check in verdict.checks if check.diagnosis), None)
-    parts = [headline(verdict), Padding(Text(reason.splitlines()[0]), (0, 0, 0, 4))]
+    parts = [headline(verdict), _pad(Text(reason.splitlines()[0]), 4)]
     if diagnosis:
-        parts.append(Padding(_looks_like(diagnosis), (0, 0, 0, 4)))
+        parts.append(_pad(_looks_like(diagnosis), 4))
     return Group(*parts)
 
 
@@ -69,13 +69,13 @@ def full(verdict: Verdict, task: Task) -> RenderableType:
         return Group(*parts)
     if verdict.message:
         parts.append(_indented(verdict.message, "red" if verdict.status != "not_run" else "cyan"))
-    parts.append(Padding(_categories(verdict), (0, 0, 0, 2)))
+    parts.append(_pad(_categories(verdict), 2))
     for check, more in _one_of_each(verdict.checks):
         parts.append(_failure(check, more))
     printed = {check.printed.strip(): None for check in verdict.checks if check.printed.strip()}
     if printed:
         parts.append(_indented("你的程式印出：", "dim"))
-        parts.append(Padding(Text("\n".join(printed)[:2000]), (0, 0, 0, 4)))
+        parts.append(_pad(Text("\n".join(printed)[:2000]), 4))
     failed = verdict.status in ("failed", "error", "timeout", "crashed")
     if failed:
         parts.append(_indented(f"同樣的輸入再評一次：kata grade {task.id} --seed {verdict.seed}", "dim"))
@@ -121,12 +121,12 @@ def _failure(check: Check, more: int) -> RenderableType:
         title.append(f"  [{parameters}]", style="dim")
     if more:
         title.append(f"  （另有 {more} 項相同）", style="dim")
-    body: list[RenderableType] = [title, Padding(Text(check.message), (0, 0, 0, 2))]
+    body: list[RenderableType] = [title, _pad(Text(check.message), 2)]
     if check.diagnosis:
-        body.append(Padding(_looks_like(check.diagnosis), (0, 0, 0, 2)))
+        body.append(_pad(_looks_like(check.diagnosis), 2))
     if check.trace and check.outcome == "failed":
-        body.append(Padding(Text(check.trace, style="dim"), (0, 0, 0, 2)))
-    return Padding(Group(*body), (1, 0, 0, 2))
+        body.append(_pad(Text(check.trace, style="dim"), 2))
+    return Padding(Group(*body), (1, 0, 0, 2), expand=False)
 
 
 def _looks_like(diagnosis: str) -> Text:
@@ -134,7 +134,11 @@ def _looks_like(diagnosis: str) -> Text:
 
 
 def _indented(text: str, style: str = "") -> RenderableType:
-    return Padding(Text(text, style=style), (0, 0, 0, 2))
+    return _pad(Text(text, style=style), 2)
+
+
+def _pad(content: RenderableType, left: int) -> RenderableType:
+    return Padding(content, (0, 0, 0, left), expand=False)
 
 
 def _short(task: Task) -> str:
@@ -171,7 +175,7 @@ def task_list(
     catalog: Catalog, tasks: list[Task], states: dict[int, str], summaries: dict[int, Summary]
 ) -> RenderableType:
     """One line a task, by chapter."""
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     table.add_column("", width=1)
     table.add_column("題", justify="right", min_width=3)
     table.add_column("名稱", min_width=max(len(task.slug) for task in tasks))

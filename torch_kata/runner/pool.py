@@ -78,7 +78,7 @@ class Pool:
         else:
             self.start()
             run = _collect(self._server.ask(request), request)
-        run.seconds = round(time.monotonic() - started, 3)
+        run.seconds = round(run.seconds or time.monotonic() - started, 3)
         return run
 
 
@@ -205,7 +205,7 @@ def _collect(messages: Iterator[dict], request: Request) -> Run:
         elif kind == "end":
             complete = True
         elif kind == "ended":
-            ended, run.leftover = message, message["leftover"]
+            ended, run.leftover, run.seconds = message, message["leftover"], message.get("seconds", 0.0)
     run.checks = list(checks.values())
     run.fault = run.fault or _fault(ended, complete, checks.get(current), request)
     return run
