@@ -1,25 +1,34 @@
 """One shared environment; `nox -s cpu` grades, `nox -s tests` tests the project."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 import nox
 
 nox.options.sessions = ["cpu"]
-nox.options.reuse_existing_virtualenvs = True
-nox.options.default_venv_backend = "venv"
+# nox would build an environment for every session, 5 GB each; ours share one.
+nox.options.default_venv_backend = "none"
 
-SHARED = ".venv"
+ENVIRONMENT = Path(".venv").absolute()
+BIN = ENVIRONMENT / ("Scripts" if sys.platform == "win32" else "bin")
 
 
 def install(session: nox.Session) -> None:
-    """The project and what it needs, at the versions the tests ran with; nothing when that was done before."""
-    stamp = Path(SHARED, "torch-kata-installed")
-    wanted = Path("pyproject.toml").read_text("utf-8") + Path("constraints.txt").read_text("utf-8") + sys.version
-    if stamp.exists() and stamp.read_text("utf-8") == wanted:
-        return
-    session.install("-e", ".[dev]", "-c", "constraints.txt")
-    stamp.write_text(wanted, "utf-8")
+    """The shared environment, with the project at the versions the tests ran with; nothing when it stands already."""
+    if not (BIN / "python").exists() and not (BIN / "python.exe").exists():
+        session.log(f"creating {ENVIRONMENT}")
+        subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
+    stamp = ENVIRONMENT / "torch-kata-installed"
+    wanted = Path("pyproject.toml").read_text("utf-8") + Path("constraints.txt").read_text("utf-8")
+    if not stamp.exists() or stamp.read_text("utf-8") != wanted:
+        run(session, "python", "-m", "pip", "install", "--quiet", "-e", ".[dev]", "-c", "constraints.txt")
+        stamp.write_text(wanted, "utf-8")
+
+
+def run(session: nox.Session, program: str, *arguments: str, **options: object) -> object:
+    """Runs a program of the shared environment."""
+    return session.run(str(BIN / program), *arguments, external=True, **options)
 
 
 def split(session: nox.Session, *own: str) -> tuple[list[str], list[str]]:
@@ -27,58 +36,58 @@ def split(session: nox.Session, *own: str) -> tuple[list[str], list[str]]:
     return [a for a in session.posargs if a in own], [a for a in session.posargs if a not in own]
 
 
-@nox.session(venv_backend="venv", venv_location=SHARED)
+@nox.session
 def cpu(session: nox.Session) -> None:
     """Grade exercises/ on the CPU and show the score board; `-- --strict` hands on kata's exit status."""
     install(session)
     own, rest = split(session, "--strict")
-    session.run("kata", "grade", *(rest or ["all"]), success_codes=[0] if own else [0, 1])
-    session.run("kata")
+    run(session, "kata", "grade", *(rest or ["all"]), success_codes=[0] if own else [0, 1])
+    run(session, "kata")
 
 
-@nox.session(venv_backend="venv", venv_location=SHARED)
+@nox.session
 def cuda(session: nox.Session) -> None:
     """Grade exercises/ on the GPU; without one say so and fail, or succeed with `-- --allow-missing`."""
     install(session)
     own, rest = split(session, "--allow-missing", "--strict")
     probe = "import torch; print(torch.cuda.is_available())"
-    if "True" not in (session.run("python", "-c", probe, silent=True) or ""):
+    if "True" not in (run(session, "python", "-c", probe, silent=True) or ""):
         session.log("not run here: no CUDA device that torch can use（此處不能評：torch 找不到 CUDA 裝置）")
         if "--allow-missing" not in own:
             session.error("no CUDA device; `nox -s cuda -- --allow-missing` accepts that")
         return
     codes = [0] if "--strict" in own else [0, 1]
-    session.run("kata", "grade", *(rest or ["all"]), "--device", "cuda", success_codes=codes)
+    run(session, "kata", "grade", *(rest or ["all"]), "--device", "cuda", success_codes=codes)
 
 
-@nox.session(venv_backend="venv", venv_location=SHARED)
+@nox.session
 def tests(session: nox.Session) -> None:
     """The project's own tests: of the engine, then one round of the self-test."""
     install(session)
-    session.run("python", "-m", "pytest", "tests", *session.posargs)
+    run(session, "python", "-m", "pytest", "tests", *session.posargs)
     if not session.posargs:
-        session.run("python", "-m", "torch_kata.selftest", "all", "--rounds", "3")
+        run(session, "python", "-m", "torch_kata.selftest", "all", "--rounds", "3")
 
 
-@nox.session(venv_backend="venv", venv_location=SHARED)
+@nox.session
 def selftest(session: nox.Session) -> None:
     """The whole matrix that proves the graders, 20 seeds for each reference; `-- ch1 --rounds 3 --json FILE`."""
     install(session)
-    session.run("python", "-m", "torch_kata.selftest", *(session.posargs or ["all"]))
+    run(session, "python", "-m", "torch_kata.selftest", *(session.posargs or ["all"]))
 
 
-@nox.session(venv_backend="venv", venv_location=SHARED)
+@nox.session
 def bench(session: nox.Session) -> None:
     """The speed of the program itself, as ratios; `-- speed` for the false verdicts of the speed budgets."""
     install(session)
     own, rest = split(session, "speed")
-    session.run("python", "tests/bench_speed.py" if own else "tests/bench_program.py", *rest)
+    run(session, "python", "tests/bench_speed.py" if own else "tests/bench_program.py", *rest)
 
 
-@nox.session(venv_backend="venv", venv_location=SHARED)
+@nox.session
 def lint(session: nox.Session) -> None:
     """ruff, lint and format; `-- --fix` mends."""
     install(session)
     own, _ = split(session, "--fix")
-    session.run("ruff", "check", ".", *own)
-    session.run("ruff", "format", *([] if own else ["--check"]), ".")
+    run(session, "ruff", "check", ".", *own)
+    run(session, "ruff", "format", *([] if own else ["--check"]), ".")
