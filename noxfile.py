@@ -22,7 +22,7 @@ def install(session: nox.Session) -> None:
     stamp = ENVIRONMENT / "torch-kata-installed"
     wanted = Path("pyproject.toml").read_text("utf-8") + Path("constraints.txt").read_text("utf-8")
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
-        run(session, "python", "-m", "pip", "install", "--quiet", "-e", ".[dev]", "-c", "constraints.txt")
+        run(session, "python", "-m", "pip", "install", "-e", ".[dev]", "-c", "constraints.txt")
         stamp.write_text(wanted, "utf-8")
 
 

@@ -302,7 +302,7 @@ def test_shared_pages_count_once():
             os.waitpid(pid, 0)
         return len(content) % 2
 
-    assert ending(task, memory_mb=400).kind == "exited"
+    assert ending(task, memory_mb=1000).kind == "exited"
 
 
 def test_daemon_is_found_ended_and_reported():

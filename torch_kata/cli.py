@@ -347,19 +347,23 @@ def _graded(
     from torch_kata import grading, render, seeds
 
     settings = grading.Settings(folder, seeds.fresh_seed() if seed is None else seed, device)
-    sources = {task.id: _source(task) for task in tasks} if folder == ROOT / "exercises" else None
+    own = folder == ROOT / "exercises"
+    sources = {task.id: _source(task) for task in tasks} if own else {}
     by_id = {task.id: task for task in tasks}
     console, verdicts, unrecorded = render.console(), [], None
     with render.progress(console, len(tasks), quiet) as advance:
         for verdict in grading.grade(tasks, settings, pool, jobs=jobs, started=advance):
+            task = by_id[verdict.id]
+            stale = own and _source(task) != sources[task.id]
+            if stale:  # some checks saw the old text and some the new: such a verdict is worth nothing
+                verdict.status, verdict.message = "error", "評分時檔案又被存檔了；請再評一次"
             advance(None)
             verdicts.append(verdict)
             if not quiet:
-                task = by_id[verdict.id]
                 console.print(render.full(verdict, task) if len(tasks) <= 3 else render.brief(verdict))
-            if sources is not None and unrecorded is None:
+            if own and not stale and unrecorded is None:
                 try:
-                    _progress().record(verdict, source=sources[verdict.id])
+                    _progress().record(verdict, source=sources[task.id])
                 except UsageError as error:  # the verdict is worth more than its record
                     unrecorded = error
     return sorted(verdicts, key=lambda verdict: verdict.id), unrecorded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import tomllib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,24 +53,28 @@ def write_answer(task: Task, text: str, folder: Path) -> Path:
     return folder
 
 
-def diagnose(task: Task, verdict: Verdict, settings: Settings, pool: Pool) -> None:
+# What a mistake gives in the checks named, by check; more checks than were named may be in it.
+Replay = Callable[[Mistake, list[str]], dict[str, Check]]
+
+
+def diagnose(task: Task, verdict: Verdict, replay: Replay) -> None:
     """Writes into the failed checks what the learner did, where a known mistake gives the same values; else nothing.
 
     A mistake is told for all failed checks if it gives the same value in each and fails no other; or for one check
     alone, if the value there is particular and no other mistake gives it.
     """
     failed = [check for check in verdict.checks if check.outcome == "failed" and check.evidence is not None]
-    functions = {check.function for check in failed}
     if not failed or any(check.outcome == "todo" for check in verdict.checks):
         return
-    mistakes = read_mistakes(task)
-    replays = _replay(task, mistakes, failed, settings, pool)
-    agreeing = {
-        mistake: [check for check in failed if _agrees(check, replayed)] for mistake, replayed in replays.items()
-    }
-    whole = [m for m, checks in agreeing.items() if len(checks) == len(failed) and m.caught_by in functions]
-    if len(whole) > 1 or (len(whole) == 1 and not any(is_telling(check.evidence) for check in failed)):
-        whole = [m for m in whole if _fails_nothing_else(task, m, verdict, settings, pool)]
+    functions, names = {check.function for check in failed}, [check.name for check in failed]
+    relevant = [mistake for mistake in read_mistakes(task) if mistake.caught_by in functions]
+    with ThreadPoolExecutor(2) as executor:
+        replays = dict(zip(relevant, executor.map(lambda mistake: replay(mistake, names), relevant), strict=True))
+    agreeing = {m: [check for check in failed if _agrees(check, replayed)] for m, replayed in replays.items()}
+    whole = [m for m, checks in agreeing.items() if len(checks) == len(failed)]
+    if len(whole) > 1 or (whole and not any(is_telling(check.evidence) for check in failed)):
+        passed = [check.name for check in verdict.checks if check.outcome == "passed"]
+        whole = [m for m in whole if not passed or _passes(replay(m, passed), passed)]
     if len(whole) == 1:
         for check in failed:
             check.diagnosis = whole[0].why
@@ -80,25 +85,19 @@ def diagnose(task: Task, verdict: Verdict, settings: Settings, pool: Pool) -> No
             check.diagnosis = alike[0].why
 
 
-def _replay(
-    task: Task, mistakes: list[Mistake], checks: list[Check], settings: Settings, pool: Pool
-) -> dict[Mistake, dict[str, Check]]:
-    """Each mistake's own records of the checks."""
-    functions = {check.function for check in checks}
-    relevant = [mistake for mistake in mistakes if mistake.caught_by in functions]
-    with ThreadPoolExecutor(2) as executor:
-        runs = executor.map(lambda m: _run(task, m, [check.name for check in checks], settings, pool), relevant)
-        return dict(zip(relevant, runs, strict=True))
-
-
-def _run(task: Task, mistake: Mistake, names: list[str], settings: Settings, pool: Pool) -> dict[str, Check]:
+def replayer(task: Task, settings: Settings, pool: Pool) -> Replay:
+    """Replays by grading the mistakes as answers, under the settings of the verdict in question."""
     from torch_kata.grading import request_for
 
     solution = task.solution.read_text(encoding="utf-8")
-    with tempfile.TemporaryDirectory(prefix="kata-mistake-") as folder:
-        target = write_answer(task, mistake.apply(solution), Path(folder).resolve())
-        request = request_for(task, replace(settings, target=target), "all", names)
-        return {check.name: check for check in pool.run(request, fresh=task.fresh).checks}
+
+    def replay(mistake: Mistake, names: list[str]) -> dict[str, Check]:
+        with tempfile.TemporaryDirectory(prefix="kata-mistake-") as folder:
+            target = write_answer(task, mistake.apply(solution), Path(folder).resolve())
+            request = request_for(task, replace(settings, target=target), "all", names)
+            return {check.name: check for check in pool.run(request, fresh=task.fresh).checks}
+
+    return replay
 
 
 def _agrees(check: Check, replayed: dict[str, Check]) -> bool:
@@ -106,12 +105,5 @@ def _agrees(check: Check, replayed: dict[str, Check]) -> bool:
     return other is not None and other.outcome == "failed" and same_evidence(check.evidence, other.evidence)
 
 
-def _fails_nothing_else(task: Task, mistake: Mistake, verdict: Verdict, settings: Settings, pool: Pool) -> bool:
-    passed = [check.name for check in verdict.checks if check.outcome == "passed"]
-    if not passed:
-        return True
-    return all(
-        check.outcome == "passed"
-        for check in _run(task, mistake, passed, settings, pool).values()
-        if check.name in passed
-    )
+def _passes(replayed: dict[str, Check], names: list[str]) -> bool:
+    return all(replayed[name].outcome == "passed" for name in names)

@@ -104,5 +104,5 @@ def _conclude(task: Task, run: Run, settings: Settings, pool: Pool) -> Verdict:
     if run.leftover and verdict.status == "passed":
         verdict.status, verdict.message = "failed", f"有 {len(run.leftover)} 個行程沒有結束：{run.leftover[0][:80]}"
     if settings.diagnose and verdict.status in ("failed", "timeout"):
-        diagnosis.diagnose(task, verdict, settings, pool)
+        diagnosis.diagnose(task, verdict, diagnosis.replayer(task, settings, pool))
     return verdict

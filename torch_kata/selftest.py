@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from torch_kata import diagnosis
 from torch_kata.catalog import ROOT, Catalog, Task
 from torch_kata.diagnosis import Mistake, read_mistakes, write_answer
 from torch_kata.errors import UsageError
@@ -26,7 +27,7 @@ from torch_kata.grading import JOBS, Settings, grade
 from torch_kata.originals import drifted, original
 from torch_kata.runner.pool import Pool
 from torch_kata.seeds import fresh_seed
-from torch_kata.verdict import Verdict
+from torch_kata.verdict import Check, Verdict
 
 ALTERNATIVES = ROOT / "tests" / "alternatives"
 COLUMNS = {
@@ -78,8 +79,7 @@ def examine(task: Task, pool: Pool, rounds: int, seeds: Callable[[], int] = fres
     except UsageError as error:
         row.count("mistakes", False, str(error))
         mistakes = []
-    for mistake in mistakes:
-        _mistake(task, mistake, row, pool, seeds())
+    _mistakes(task, mistakes, row, pool, seeds())
     found = sorted(ALTERNATIVES.glob(f"*/{task.path}"))
     for path in found:
         verdict = _verdict(task, path.parent.parent, pool, seeds())
@@ -89,30 +89,38 @@ def examine(task: Task, pool: Pool, rounds: int, seeds: Callable[[], int] = fres
     return row
 
 
-def _verdict(
-    task: Task, target: Path, pool: Pool, seed: int, *, unsolved: bool = False, diagnose: bool = False
-) -> Verdict:
+def _verdict(task: Task, target: Path, pool: Pool, seed: int, *, unsolved: bool = False) -> Verdict:
     if unsolved:  # the learner may have solved the stub; the self-test looks at the one that git knows
         text = original(task)
         with tempfile.TemporaryDirectory(prefix="kata-stub-") as folder:
             return _verdict(task, write_answer(task, text, Path(folder).resolve()), pool, seed)
-    return next(iter(grade([task], Settings(target, seed, diagnose=diagnose), pool, jobs=1)))
+    return next(iter(grade([task], Settings(target, seed, diagnose=False), pool, jobs=1)))
 
 
-def _mistake(task: Task, mistake: Mistake, row: Row, pool: Pool, seed: int) -> None:
-    try:
-        text = mistake.apply(task.solution.read_text(encoding="utf-8"))
-    except UsageError as error:
-        row.count("mistakes", False, str(error))
-        return
-    with tempfile.TemporaryDirectory(prefix="kata-mistake-") as folder:
-        target = write_answer(task, text, Path(folder).resolve())
-        verdict = _verdict(task, target, pool, seed, diagnose=True)
-    caught = any(check.function == mistake.caught_by for check in verdict.failures)
-    row.count("mistakes", caught, f"「{mistake.why}」沒有被 {mistake.caught_by} 抓到（seed {seed}）：{_told(verdict)}")
-    told = {check.diagnosis for check in verdict.failures if check.function == mistake.caught_by}
-    other = "、".join(sorted(filter(None, told - {mistake.why}))) or "什麼也沒說"
-    row.count("diagnoses", mistake.why in told, f"「{mistake.why}」被說成：{other}（seed {seed}）")
+def _mistakes(task: Task, mistakes: list[Mistake], row: Row, pool: Pool, seed: int) -> None:
+    """Each mistake twice under one seed: as an answer, and as what the answers are compared with."""
+    replay = diagnosis.replayer(task, Settings(task.root / "solutions", seed), pool)
+    profiles: dict[Mistake, dict[str, Check]] = {}
+
+    def remembered(mistake: Mistake, names: list[str]) -> dict[str, Check]:
+        if mistake not in profiles:
+            profiles[mistake] = replay(mistake, [])
+        return profiles[mistake]
+
+    for mistake in mistakes:
+        try:
+            text = mistake.apply(task.solution.read_text(encoding="utf-8"))
+        except UsageError as error:
+            row.count("mistakes", False, str(error))
+            return
+        with tempfile.TemporaryDirectory(prefix="kata-mistake-") as folder:
+            verdict = _verdict(task, write_answer(task, text, Path(folder).resolve()), pool, seed)
+        caught = any(check.function == mistake.caught_by for check in verdict.failures)
+        row.count("mistakes", caught, f"「{mistake.why}」沒有被 {mistake.caught_by} 抓到：{_told(verdict)}")
+        diagnosis.diagnose(task, verdict, remembered)
+        told = {check.diagnosis for check in verdict.failures if check.function == mistake.caught_by}
+        other = "、".join(sorted(filter(None, told - {mistake.why}))) or "什麼也沒說"
+        row.count("diagnoses", mistake.why in told, f"「{mistake.why}」被說成：{other}（seed {seed}）")
 
 
 def _told(verdict: Verdict) -> str:
