@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from torch_kata.checks import Rng, assert_gradient_close, assert_gradients, assert_same_module
+from torch_kata.checks import Rng, assert_gradient_close, assert_gradients, assert_same_module, gradients
 from torch_kata.checks.record import CheckFailed
 
 
@@ -137,7 +137,7 @@ def test_the_wrong_input_is_named(rng):
     "function",
     [
         lambda x: x.detach() * 2,
-        lambda x: torch.tensor([float(v) for v in x.reshape(-1)]),
+        lambda x: torch.tensor(x.tolist()),
         lambda x: torch.no_grad()(torch.exp)(x),
         lambda x: x.argmax(),
         lambda x: None,
@@ -301,7 +301,7 @@ def test_nested_outputs(rng):
 
 def test_integer_outputs_are_compared(rng):
     class Top(nn.Linear):
-        def forward(self, x, shift=0):
+        def forward(self, x):
             values, indices = super().forward(x).topk(2)
             return values, indices + self.shift
 
@@ -324,11 +324,13 @@ def test_state_of_the_oracle_moves_on_once(rng):
         torch.testing.assert_close(getattr(module, name).double(), getattr(once, name).double(), atol=1e-5, rtol=1e-5)
 
 
-def test_float32_may_lose_what_the_oracle_loses(rng):
-    """A mean of 1e4 costs float32 more than 1e-4 of the gradient; the same arithmetic in another order passes."""
-    oracle, module = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+def test_float32_may_lose_what_the_oracle_loses(rng, monkeypatch):
+    """A mean far above the deviation costs float32 more than 1e-4 of the gradient."""
     x = 1e-2 * rng.normal((64, 3)) + 1e2
-    assert_same_module(module, oracle, x)
+    assert_same_module(nn.BatchNorm1d(3), nn.BatchNorm1d(3), x)
+    with monkeypatch.context() as patch:
+        patch.setattr(gradients, "_loss", lambda narrow, truth: 0.0)
+        refusal(assert_same_module, nn.BatchNorm1d(3), nn.BatchNorm1d(3), x)
 
     class Sloppy(nn.BatchNorm1d):
         def forward(self, x):

@@ -13,6 +13,7 @@ from torch_kata.checks.closeness import (
     check,
 )
 from torch_kata.checks.effects import raises, same_random_state, unchanged
+from torch_kata.checks.fixtures import fixture
 from torch_kata.checks.gradients import assert_gradient_close, assert_gradients, assert_same_module
 from torch_kata.checks.memory import assert_memory_growth, tensor_bytes
 from torch_kata.checks.processes import call_within, nothing_left_open, nothing_left_running, run_program, run_python
@@ -53,6 +54,7 @@ __all__ = [
     "check",
     "count_calls",
     "fail",
+    "fixture",
     "forbid",
     "nn",
     "nothing_left_open",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from torch_kata.checks.closeness import dtype_of
+from torch_kata.checks.closeness import dtype_of, plain_tensor
 from torch_kata.checks.record import fail
 from torch_kata.lazy import np, torch
 
@@ -99,8 +99,12 @@ def shared_rng(request: pytest.FixtureRequest) -> Rng:
 
 
 def assert_distribution(samples: torch.Tensor, cdf: Callable[[Any], Any], what: str = "樣本") -> None:
-    """Kolmogorov-Smirnov: the samples follow the law whose cumulative distribution function (NumPy) is `cdf`."""
-    values = np.sort(samples.detach().double().cpu().reshape(-1).numpy())
+    """Kolmogorov-Smirnov: the samples follow the law whose cumulative distribution function (NumPy) is `cdf`.
+
+    With 20,000 samples it finds a standard deviation that is 10% off 99 times in 100, with 10,000 a mean that is 0.1
+    deviations off, with 3,000 a uniform law for a normal one of the same deviation.
+    """
+    values = np.sort(_samples(samples, what).cpu().numpy())
     p = _kolmogorov_smirnov(values, cdf)
     if not p >= FALSE_ALARM:
         fail(
@@ -111,17 +115,27 @@ def assert_distribution(samples: torch.Tensor, cdf: Callable[[Any], Any], what: 
 
 
 def assert_frequencies(counts: Sequence[int], probabilities: Sequence[float] | None = None, what: str = "次數") -> None:
-    """Chi-square: the counts follow the probabilities (all equal if not given). Needs about 5 expected in each cell."""
-    from scipy.special import chdtrc
+    """Chi-square and likelihood ratio: the counts follow the probabilities (all equal if not given).
+
+    Needs about 5 expected in each cell. There Pearson's statistic alone would refuse a rare cell 65 times too often, the
+    likelihood ratio alone many cells a few times: both must refuse.
+    """
+    from scipy.special import chdtrc, xlogy
 
     counts = np.asarray([int(count) for count in counts], dtype=float)
     share = np.full(len(counts), 1 / len(counts)) if probabilities is None else np.asarray(probabilities, dtype=float)
     impossible = share == 0
     if counts[impossible].any():
         fail(f"{what}：不該出現的第 {int(np.flatnonzero(impossible & (counts > 0))[0])} 種出現了", counts.tolist())
-    expected = share[~impossible] * counts.sum()
-    statistic = float(((counts[~impossible] - expected) ** 2 / expected).sum())
-    p = float(chdtrc(len(expected) - 1, statistic)) if len(expected) > 1 else 1.0
+    if not counts.sum():
+        fail(f"{what}：一次也沒有", counts.tolist())
+    share_possible, found = share[~impossible], counts[~impossible]
+    cells, expected = len(found), share_possible * counts.sum()
+    pearson = ((found - expected) ** 2 / expected).sum()
+    # with Williams' correction (1976)
+    ratio = 2 * xlogy(found, found / expected).sum()
+    ratio /= 1 + ((1 / share_possible).sum() - 1) / (6 * counts.sum() * max(cells - 1, 1))
+    p = float(max(chdtrc(cells - 1, pearson), chdtrc(cells - 1, ratio))) if cells > 1 else 1.0
     if not p >= FALSE_ALARM:
         worst = int(np.argmax(np.abs(counts - share * counts.sum()) / np.sqrt(share * counts.sum() + 1e-12)))
         fail(
@@ -135,6 +149,9 @@ def assert_rate(successes: int, trials: int, p: float, what: str = "比例") -> 
     """Binomial: `successes` of `trials` agree with the probability `p`."""
     from scipy.special import bdtr, bdtrc
 
+    successes, trials = int(successes), int(trials)
+    if not trials:
+        fail(f"{what}：一次也沒有", 0)
     at_most = float(bdtr(successes, trials, p))
     at_least = float(bdtrc(successes - 1, trials, p)) if successes else 1.0
     if not 2 * min(at_most, at_least) >= FALSE_ALARM:
@@ -143,10 +160,20 @@ def assert_rate(successes: int, trials: int, p: float, what: str = "比例") -> 
 
 def assert_mean(samples: torch.Tensor, mean: float, std: float, what: str = "平均") -> None:
     """|z| < 4.89: the mean of independent samples of known standard deviation `std` is `mean`."""
-    values = samples.detach().double().reshape(-1)
+    values = _samples(samples, what)
     z = (float(values.mean()) - mean) / (std / math.sqrt(len(values)))
     if not abs(z) < 4.89:
         fail(f"{what}應為 {mean:.4g}，{len(values)} 個樣本得到 {float(values.mean()):.4g}（z = {z:.1f}）", samples)
+
+
+def _samples(samples: Any, what: str) -> torch.Tensor:
+    """The samples as one row of float64."""
+    values = plain_tensor(samples, what).detach().double().reshape(-1)
+    if not len(values):
+        fail(f"{what}：一個樣本也沒有", samples)
+    if missing := int(values.isnan().sum()):
+        fail(f"{what}的 {len(values)} 個樣本中有 {missing} 個 NaN", samples)
+    return values
 
 
 def _kolmogorov_smirnov(values: Any, cdf: Callable[[Any], Any]) -> float:

@@ -1,4 +1,4 @@
-"""054 · another style: everything in one function, inference_mode, cloned tensors copied back, sizes of the datasets."""
+"""054 · another style: one function, inference_mode, cloned tensors copied back, sizes of the datasets."""
 
 import math
 from dataclasses import dataclass, field
