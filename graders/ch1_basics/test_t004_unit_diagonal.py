@@ -37,24 +37,22 @@ def test_create_sizes(submission):
 
 
 @pytest.mark.shape
-@pytest.mark.parametrize("dtype", ["float64", "int64", "bool", "complex64"])
-def test_create_dtype(submission, device, dtype):
+def test_create_dtype(submission, device):
     """unit_diagonal：dtype 照參數"""
-    kind = getattr(torch, dtype)
-    expected = with_unit_diagonal(torch.empty(3, 3, dtype=kind, device=device))
-    out = submission.unit_diagonal(3, dtype=kind, device=device)
-    assert_dtype(out, dtype)
-    assert_equal(out, expected)
+    for dtype in ("float64", "int64", "bool", "complex64"):
+        kind = getattr(torch, dtype)
+        expected = with_unit_diagonal(torch.empty(3, 3, dtype=kind, device=device))
+        assert_equal(submission.unit_diagonal(3, dtype=kind, device=device), expected, f"dtype={dtype} 的結果")
 
 
 @pytest.mark.behaviour
 def test_create_device(submission, device):
-    """unit_diagonal：device 照參數"""
-    for wanted in ("meta", device):
-        out = submission.unit_diagonal(3, device=wanted)
-        assert_shape(out, (3, 3))
-        found, wanted = out.device.type, torch.device(wanted).type
-        check(found == wanted, f"應在 {wanted} 上，得到 {found}", f"on {found}")
+    """unit_diagonal：device 照參數，不存在的裝置讓 torch 拋出例外"""
+    found = submission.unit_diagonal(3, device=device).device.type
+    check(found == device.type, f"應在 {device.type} 上，得到 {found}", f"on {found}")
+    # 只有 CPU 的機器上，不存在的裝置看得出 device 有沒有用上（meta 也行，但它第一次要匯入整個編譯器）。
+    with raises((RuntimeError, ValueError, TypeError)):
+        submission.unit_diagonal(3, device="nowhere")
 
 
 # ── set_unit_diagonal_ ──
@@ -76,9 +74,9 @@ def test_in_place(submission, rng):
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("shape", [(4, 4), (3, 6), (7, 3), (2, 3, 5), (2, 3, 5, 4)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 6), (7, 3), (2, 3, 5), (2, 3, 5, 4)], ids=str)
 def test_shapes(submission, rng, shape):
-    """set_unit_diagonal_：方陣、寬的、高的（不繞回）、一批矩陣"""
+    """set_unit_diagonal_：寬的、高的（不繞回）、一批矩陣"""
     for dtype in ("float32", "float64", "int64"):
         x = (3 + rng.uniform(shape)).to(getattr(torch, dtype))
         expected = with_unit_diagonal(x)
@@ -87,14 +85,14 @@ def test_shapes(submission, rng, shape):
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("offset", [2, -1, 9, -9])
-def test_offset(submission, rng, offset):
+@pytest.mark.parametrize("offsets", [(2, -1), (9, -9)], ids=["inside", "outside"])
+def test_offset(submission, rng, offsets):
     """set_unit_diagonal_：offset 與 torch.diagonal 相同，超出範圍時全為 0"""
-    x = [rng.normal((3, 5)), rng.normal((2, 5, 4))]
-    expected = [with_unit_diagonal(part, offset) for part in x]
-    for part in x:
-        submission.set_unit_diagonal_(part, offset)
-    assert_close(x, expected, rtol=0, atol=0, what="呼叫之後，x ")
+    cases = {(shape, offset): rng.normal(shape) for shape in [(3, 5), (2, 5, 4)] for offset in offsets}
+    expected = {case: with_unit_diagonal(x, case[1]) for case, x in cases.items()}
+    for (_, offset), x in cases.items():
+        submission.set_unit_diagonal_(x, offset)
+    assert_close(cases, expected, rtol=0, atol=0, what="呼叫之後，(形狀, offset) ")
 
 
 @pytest.mark.behaviour

@@ -9,7 +9,6 @@ from torch_kata.checks import (
     assert_gradients,
     assert_shape,
     assert_within_budget,
-    cast,
     forbid,
     raises,
     torch,

@@ -8,7 +8,6 @@ from torch_kata.checks import (
     assert_equal,
     assert_gradients,
     assert_shape,
-    assert_tensor,
     assert_type,
     check,
     raises,
@@ -28,15 +27,15 @@ def side_by_side(tensors):
 
 
 @pytest.mark.shape
-@pytest.mark.parametrize("rows, widths", [(4, (3, 3)), (3, (2, 5)), (2, (6,)), (0, (2, 3)), (5, (0, 4, 0)), (3, (0, 0))])
-def test_concat_shape(submission, rng, rows, widths):
+def test_concat_shape(submission, rng):
     """row 數不變，column 數相加"""
-    result = submission.concat_columns(*(rng.normal((rows, width)) for width in widths))
-    assert_shape(result, (rows, sum(widths)))
+    for rows, widths in [(4, (3, 3)), (3, (2, 5)), (2, (6,)), (0, (2, 3)), (5, (0, 4, 0)), (3, (0, 0))]:
+        result = submission.concat_columns(*(rng.normal((rows, width)) for width in widths))
+        assert_shape(result, (rows, sum(widths)), f"{rows} 個 row、寬度 {widths} 接起來")
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("widths", [(2, 5), (3, 3), (4, 1, 0, 2)])
+@pytest.mark.parametrize("widths", [(2, 5), (4, 1, 0, 2)], ids=str)
 def test_concat_values(submission, rng, widths):
     """依給的順序左右相接"""
     tensors = [rng.strided((3, width)) if width else rng.normal((3, 0)) for width in widths]
@@ -52,8 +51,7 @@ def test_concat_values(submission, rng, widths):
     [
         (("float32", "float64"), "float64"),
         (("int64", "float32"), "float32"),
-        (("uint8", "int8"), "int16"),
-        (("bool", "int32", "bool"), "int32"),
+        (("uint8", "bool", "int8"), "int16"),
         (("float16", "bfloat16"), "float32"),
     ],
     ids=lambda names: names if isinstance(names, str) else "+".join(names),
@@ -61,7 +59,7 @@ def test_concat_values(submission, rng, widths):
 def test_dtype(submission, rng, given, wanted):
     """dtype 不同時依 torch.result_type 提升"""
     tensors = [rng.integers(0, 2, (3, 2 + i), dtype=name) for i, name in enumerate(given)]
-    tensors[0] += tensors[0].dtype.is_floating_point * 0.5  # 轉成整數就會丟掉的值
+    tensors = [t + 0.5 if t.is_floating_point() else t for t in tensors]
     expected = side_by_side(tensors)
     result = submission.concat_columns(*tensors)
     assert_dtype(result, wanted)
@@ -75,15 +73,15 @@ def test_concat_gradient(submission, rng):
 
 
 @pytest.mark.behaviour
-@pytest.mark.parametrize("rows", [(3, 17), (17, 1), (1, 17), (4, 4, 17)], ids=str)
+@pytest.mark.parametrize("rows", [(3, 17), (1, 17), (4, 4, 17)], ids=str)
 def test_row_counts(submission, rng, rows):
     """row 數不同拋出 ValueError，不 broadcast"""
-    with raises(ValueError, 17 if 17 in rows[1:] else 1):
+    with raises(ValueError, 17):
         submission.concat_columns(*(rng.normal((n, 2 + i)) for i, n in enumerate(rows)))
 
 
 @pytest.mark.behaviour
-@pytest.mark.parametrize("shapes", [[(3, 2), (0,)], [(3,), (3,)], [(3, 2, 4), (3, 5, 4)], [(3, 2), ()]], ids=str)
+@pytest.mark.parametrize("shapes", [[(3, 2), (0,)], [(3,), (3,)], [(3, 2, 4), (3, 5, 4)]], ids=str)
 def test_not_two_dimensional(submission, rng, shapes):
     """不是 2 維拋出 ValueError"""
     with raises(ValueError):
@@ -98,18 +96,15 @@ def test_nothing_given(submission):
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("sizes", [[2, 5, 1], (4, 0, 1, 2), (3, 3), [6]], ids=str)
+@pytest.mark.parametrize("sizes", [[2, 5, 1], (4, 0, 1, 2)], ids=str)
 def test_split(submission, rng, sizes):
     """split_columns 依 sizes 拆成 tuple"""
     parts = [rng.normal((3, size)) for size in sizes]
     x = side_by_side(parts).float()
     with unchanged(x):
         result = submission.split_columns(x, sizes)
-    assert_type(result, tuple)
-    check(len(result) == len(sizes), f"應有 {len(sizes)} 塊，得到 {len(result)} 塊", f"{len(result)} parts")
-    for index, (got, wanted) in enumerate(zip(result, parts, strict=True)):
-        assert_tensor(got, f"第 {index} 塊")
-        assert_equal(got, wanted, what=f"第 {index} 塊")
+    assert_type(result, tuple, what="split_columns 的結果")
+    assert_close(result, parts, rtol=0, atol=0, what="拆開的結果")
 
 
 @pytest.mark.behaviour
@@ -132,7 +127,7 @@ def test_split_gradient(submission, rng):
 
 
 @pytest.mark.behaviour
-@pytest.mark.parametrize("sizes", [(2, 3), (2, 6), (4, 4, 1), ()], ids=str)
+@pytest.mark.parametrize("sizes", [(2, 3), (4, 4, 1)], ids=str)
 def test_sizes_do_not_add_up(submission, rng, sizes):
     """sizes 的總和不對拋出 ValueError"""
     with raises(ValueError):

@@ -7,10 +7,21 @@ import contextlib
 import functools
 import importlib
 import importlib.util
+import itertools
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from types import FunctionType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MethodDescriptorType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any
 
 import pytest
@@ -20,7 +31,9 @@ from torch_kata.checks.record import CheckFailed
 from torch_kata.lazy import torch
 
 SHORT = {"F.": "torch.nn.functional.", "nn.": "torch.nn.", "Tensor.": "torch.Tensor."}
-_originals: dict[str, Callable] = {}
+TORCHS = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType, GetSetDescriptorType)
+_relayed: dict[str, Callable] = {}
+_numbers = itertools.count()
 _active: list[Guard] = []
 
 
@@ -44,31 +57,30 @@ class Guard:
         self.names, self.refuse = names, refuse
         self.counts: Counter[str] = Counter()
         self._stack: contextlib.ExitStack | None = None
+        self._counting = threading.local()
 
     def on(self) -> None:
-        self._stack = contextlib.ExitStack()
-        functions: dict = {}
-        operators: dict = {}
-        modules: list = []
-
-        def install(name: str) -> None:
-            self._install(name, functions, modules)
-
-        for name in self.names:
-            if name.startswith("aten::"):
-                operators[name] = name
-            elif _long(name).partition(".")[0] in sys.modules:
-                install(name)
-            else:
-                # Importing it for the sake of the guard would cost seconds: wait until the answer does.
-                modules += [] if "." in name else [name]
-                self._stack.enter_context(_when_imported(name, functools.partial(install, name)))
-        if modules:
-            self._stack.enter_context(_patched(builtins, "__import__", self._importer(modules)))
-        if functions:
-            self._stack.enter_context(_function_mode(functions, self))
-        if operators:
-            self._stack.enter_context(_dispatch_mode(operators, self))
+        self._functions: dict[Any, str] = {}  # seen by a function mode
+        self._owners: list[tuple[ModuleType, str, Any, str]] = []
+        self._operators: set[str] = set()  # seen by a dispatch mode
+        self._composites: set[str] = set()  # operators that are taken apart before a dispatch mode sees them
+        self._modules: list[str] = []
+        with contextlib.ExitStack() as stack:
+            self._stack = stack
+            for name in self.names:
+                if name.startswith("aten::"):
+                    self._install_operator(name)
+                elif _long(name).partition(".")[0] in sys.modules:
+                    self._install(name)
+                else:
+                    # Importing it for the sake of the guard would cost seconds: wait until the answer does.
+                    self._modules += [] if "." in name else [name]
+                    stack.enter_context(_when_imported(name, functools.partial(self._install, name)))
+            if self._modules:
+                stack.enter_context(_patched(builtins, "__import__", self._importer()))
+                stack.enter_context(_rewired(importlib.import_module, self._import_module))
+            self.watch(stack)
+            self._stack = stack.pop_all()
 
     def off(self) -> None:
         """Everything as it was before."""
@@ -76,28 +88,68 @@ class Guard:
         if stack:
             stack.close()
 
-    def seen(self, name: str) -> None:
-        """Called for each call of `name`; acts if the learner's code is on the stack."""
+    def watch(self, stack: contextlib.ExitStack) -> None:
+        """Turns on what sees the calls of one thread: torch's modes."""
+        if self._functions or self._composites:
+            stack.enter_context(_function_mode(self))
+        if self._operators:
+            stack.enter_context(_dispatch_mode(self))
+
+    def seen(self, name: str) -> bool:
+        """Called for each call of `name`; acts if the learner's code is on the stack, and says whether it is."""
         if not learner.is_calling():
-            return
+            return False
         self.counts[name] += 1
         if self.refuse:
             raise ForbiddenCall(f"這一題禁用 {name}：請自己實作", f"forbidden {name}")
+        return True
 
-    def _install(self, name: str, functions: dict, modules: list) -> None:
+    def name_of(self, function: Any) -> str | None:
+        """What the guard calls a function that torch's function mode sees; None if it does not watch it."""
+        if isinstance(function, MethodWrapperType):  # a property of a tensor
+            function = function.__self__
+        if self._composites and (operator := _operator_of(function)) in self._composites:
+            return operator
+        try:
+            return self._functions.get(function)
+        except TypeError:
+            return None
+
+    @contextlib.contextmanager
+    def looked_up(self) -> Iterator[None]:
+        """Inside a Python function that torch's mode has seen no mode is on: what it looks up is replaced there."""
+        with contextlib.ExitStack() as stack:
+            for owner, attribute, thing, name in self._owners:
+                stack.enter_context(_patched(owner, attribute, self._relay(thing, name)))
+            yield
+
+    def _install_operator(self, name: str) -> None:
+        if not _is_composite(name):
+            self._operators.add(name)
+            return
+        self._composites.add(name)
+        for owner in (sys.modules["torch"], torch._C._nn):
+            if thing := getattr(owner, name.removeprefix("aten::"), None):
+                self._owners.append((owner, name.removeprefix("aten::"), thing, name))
+
+    def _install(self, name: str) -> None:
         owner, attribute, thing = resolve(name)
-        if thing is None:
-            modules.append(name)
-        elif isinstance(thing, ModuleType):
-            modules.append(name)
-            for part in getattr(thing, "__all__", None) or [key for key in vars(thing) if not key.startswith("_")]:
-                item = getattr(thing, part, None)
-                if getattr(item, "__module__", "").startswith(thing.__name__):
-                    self._install_one(name, thing, part, item, functions)
-        else:
-            self._install_one(name, owner, attribute, thing, functions)
+        if thing is None or isinstance(thing, ModuleType):
+            self._modules.append(name)
+        if not isinstance(thing, ModuleType):
+            if thing is not None:
+                self._install_one(name, owner, attribute, thing)
+            return
+        inside = f"{thing.__name__}."
+        for key, module in list(sys.modules.items()):
+            # A module of torch can be reached without an import of it, and so can those inside it.
+            if module is thing or ("." in name and key.startswith(inside)):
+                for part, item in list(vars(module).items()):
+                    own = f"{getattr(item, '__module__', None)}.".startswith(inside)
+                    if own and not part.startswith("_") and callable(item):
+                        self._install_one(name, module, part, item)
 
-    def _install_one(self, name: str, owner: Any, attribute: str, thing: Any, functions: dict) -> None:
+    def _install_one(self, name: str, owner: Any, attribute: str, thing: Any) -> None:
         if isinstance(thing, type):
             original = thing.__init__
 
@@ -107,24 +159,58 @@ class Guard:
                 original(this, *args, **kwargs)
 
             self._stack.enter_context(_patched(thing, "__init__", construct))
-        elif isinstance(thing, FunctionType) and not thing.__code__.co_freevars:
-            self._stack.enter_context(_rewired(thing, name, self))
+        elif isinstance(thing, FunctionType):
+            self._stack.enter_context(_rewired(thing, functools.partial(self._pass, name)))
+        elif _has_mode(thing):
+            self._functions[thing] = name
+            if isinstance(owner, ModuleType):
+                self._owners.append((owner, attribute, thing, name))
         else:
-            functions[thing] = name
+            self._stack.enter_context(_patched(owner, attribute, self._relay(thing, name)))
 
-    def _importer(self, modules: list[str]) -> Callable:
+    def _pass(self, name: str, original: Callable, *args: Any, **kwargs: Any) -> Any:
+        inside = vars(self._counting).setdefault("names", set())
+        # Under a function mode torch's Python functions call themselves once more: that is no second call.
+        if name in inside or not self.seen(name):
+            return original(*args, **kwargs)
+        inside.add(name)
+        try:
+            return original(*args, **kwargs)
+        finally:
+            inside.remove(name)
+
+    def _relay(self, thing: Any, name: str) -> Callable:
+        @functools.wraps(thing)
+        def relay(*args: Any, **kwargs: Any) -> Any:
+            self.seen(name)
+            return thing(*args, **kwargs)
+
+        return relay
+
+    def _importer(self) -> Callable:
         original = builtins.__import__
 
         def guarded(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
             if level == 0:
-                wanted = [name, *(f"{name}.{part}" for part in fromlist or ())]
-                for module in modules:
-                    directly = globals is not None and globals.get("__file__") in learner.FILES
-                    if directly and any(w == module or w.startswith(module + ".") for w in wanted):
-                        self.seen(module)
+                self._seen_import([name, *(f"{name}.{part}" for part in fromlist or ())])
             return original(name, globals, locals, fromlist, level)
 
         return guarded
+
+    def _import_module(self, original: Callable, name: str, package: str | None = None) -> Any:
+        self._seen_import([name])
+        return original(name, package)
+
+    def _seen_import(self, wanted: list[str]) -> None:
+        """Acts if the learner's own line imports: what a library imports for itself is its own business."""
+        frame = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename in (__file__, "<relay>"):
+            frame = frame.f_back
+        if frame is None or frame.f_globals.get("__file__") not in learner.FILES:
+            return
+        for module in self._modules:
+            if any(name == module or name.startswith(module + ".") for name in wanted):
+                self.seen(module)
 
 
 @contextlib.contextmanager
@@ -151,6 +237,15 @@ def paused() -> Iterator[None]:
     finally:
         for guard in guards:
             guard.on()
+
+
+@contextlib.contextmanager
+def in_this_thread() -> Iterator[None]:
+    """The guards that are on watch this thread too: torch's modes belong to the thread that turned them on."""
+    with contextlib.ExitStack() as stack:
+        for guard in list(_active):
+            guard.watch(stack)
+        yield
 
 
 @contextlib.contextmanager
@@ -232,49 +327,81 @@ def _patched(owner: Any, attribute: str, value: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _rewired(function: FunctionType, name: str, guard: Guard) -> Iterator[None]:
-    """Changes the code of a Python function itself, so that every reference to it, however imported, is watched."""
-    key = f"{name}#{id(guard)}"
-    code, defaults, keywords = function.__code__, function.__defaults__, function.__kwdefaults__
-    original = FunctionType(code, function.__globals__, function.__name__, defaults, function.__closure__)
-    original.__kwdefaults__ = keywords
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        guard.seen(name)
-        return original(*args, **kwargs)
-
-    _originals[key] = call
-    namespace: dict[str, Any] = {}
-    exec(  # a template without free variables, as __code__ demands
-        "def relay(*args, **kwargs):\n"
-        f"    return __import__('sys').modules[{__name__!r}]._originals[{key!r}](*args, **kwargs)\n",
-        namespace,
-    )
-    function.__code__ = namespace["relay"].__code__
+def _rewired(function: FunctionType, call: Callable) -> Iterator[None]:
+    """Changes the code of a Python function to call(original, *args, **kwargs), for every reference to the function,
+    however imported."""
+    code, key = function.__code__, f"{function.__qualname__}#{next(_numbers)}"
+    original = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    original.__kwdefaults__ = function.__kwdefaults__
+    _relayed[key] = functools.partial(call, original)
+    relay = _relay_code(len(code.co_freevars))
+    function.__code__ = relay.replace(co_consts=tuple(key if c == "KEY" else c for c in relay.co_consts))
     try:
         yield
     finally:
         function.__code__ = code
-        del _originals[key]
+        del _relayed[key]
 
 
-def _function_mode(functions: dict, guard: Guard) -> Any:
+@functools.cache
+def _relay_code(free: int) -> CodeType:
+    """Code that looks up what to call under "KEY", with as many free variables as the code it stands for."""
+    names = [f"_{number}" for number in range(free)]
+    namespace: dict[str, Any] = {}
+    lines = [
+        "def outer():",
+        *(f"    {name} = None" for name in names),
+        "    def relay(*args, **kwargs):",
+        f"        lambda: ({', '.join(names)})",
+        f"        return __import__('sys').modules[{__name__!r}]._relayed['KEY'](*args, **kwargs)",
+        "    return relay",
+    ]
+    exec(compile("\n".join(lines), "<relay>", "exec"), namespace)
+    return namespace["outer"]().__code__
+
+
+def _has_mode(thing: Any) -> bool:
+    """Whether torch's function mode sees calls of it."""
+    from torch.overrides import get_ignored_functions
+
+    known = (getattr(thing, "__module__", None) or "torch").startswith("torch")
+    return known and isinstance(thing, TORCHS) and thing not in get_ignored_functions()
+
+
+def _operator_of(function: Any) -> str:
+    """The operator that a function of torch's calls, by its name."""
+    name = ""
+    if isinstance(function, torch._ops.OpOverload):
+        name = function.name()
+    elif isinstance(function, torch._ops.OpOverloadPacket):
+        name = function._qualified_op_name
+    elif isinstance(function, TORCHS):
+        name = f"aten::{function.__name__}"
+    return name.partition(".")[0]
+
+
+def _is_composite(name: str) -> bool:
+    packet = getattr(torch.ops.aten, name.removeprefix("aten::"))
+    return all(
+        torch._C._dispatch_has_kernel_for_dispatch_key(getattr(packet, each).name(), "CompositeImplicitAutograd")
+        for each in packet.overloads()
+    )
+
+
+def _function_mode(guard: Guard) -> Any:
     from torch.overrides import TorchFunctionMode
 
     class Watch(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            try:
-                name = functions.get(func)
-            except TypeError:
-                name = None
-            if name:
+            if name := guard.name_of(func):
                 guard.seen(name)
-            return func(*args, **(kwargs or {}))
+            with guard.looked_up() if isinstance(func, FunctionType) else contextlib.nullcontext():
+                return func(*args, **(kwargs or {}))
 
     return Watch()
 
 
-def _dispatch_mode(operators: dict, guard: Guard) -> Any:
+def _dispatch_mode(guard: Guard) -> Any:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Watch(TorchDispatchMode):
@@ -282,7 +409,7 @@ def _dispatch_mode(operators: dict, guard: Guard) -> Any:
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             name = func.name().partition(".")[0]
-            if name in operators:
+            if name in guard._operators:
                 guard.seen(name)
             return func(*args, **(kwargs or {}))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from torch_kata.checks import calls
 from torch_kata.checks.record import fail
 
 
@@ -71,7 +72,8 @@ def call_within(seconds: float, function: Callable[..., Any], *args: Any, what: 
 
     def run() -> None:
         try:
-            outcome["value"] = function(*args, **kwargs)
+            with calls.in_this_thread():
+                outcome["value"] = function(*args, **kwargs)
         except BaseException as error:
             outcome["error"] = error
 
