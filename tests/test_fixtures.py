@@ -30,15 +30,11 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture
-def copy(tmp_path):
-    return shutil.copytree(fixture(), tmp_path / "fixtures", ignore=shutil.ignore_patterns("stubs", "__pycache__"))
-
-
-def run_build(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, folder / "build.py", *arguments], capture_output=True, text=True, encoding="utf-8",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-    )  # fmt: skip
+def copy(tmp_path, monkeypatch):
+    """A copy of the fixtures that the program takes for its own."""
+    folder = shutil.copytree(fixture(), tmp_path / "fixtures", ignore=shutil.ignore_patterns("stubs", "__pycache__"))
+    monkeypatch.setattr(build, "FOLDER", folder)
+    return folder
 
 
 def load_json(name):
@@ -67,37 +63,38 @@ def test_the_same_versions_make_the_committed_files(built):
         assert found.items() <= known.items()
 
 
-def test_check_names_what_is_missing_changed_or_unknown(copy):
-    assert run_build(copy, "--check").returncode == 0
+def test_check_names_what_is_missing_changed_or_unknown(copy, capsys):
+    assert build.main(["--check"]) == 0
     (copy / "iris.csv").unlink()
     (copy / "photos" / "佛香閣.jpg").write_bytes(b"x")
     (copy / "extra.txt").write_text("x")
-    result = run_build(copy, "--check")
-    assert result.returncode == 1
-    assert [line for line in result.stdout.splitlines() if line.endswith((".csv", ".jpg", "extra.txt"))] == [
+    capsys.readouterr()
+    assert build.main(["--check"]) == 1
+    assert capsys.readouterr().out.splitlines()[:-1] == [
         "缺少 iris.csv",
         "內容不同 photos/佛香閣.jpg",
         "沒有登記 extra.txt",
     ]
 
 
-def test_a_build_mends_what_is_missing_or_damaged_and_leaves_the_rest(copy):
+def test_a_build_mends_what_is_missing_or_damaged_and_leaves_the_rest(copy, capsys):
     (copy / "iris.csv").unlink()
     (copy / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").write_bytes(b"")
     untouched = (copy / "photos" / "pagoda.jpg").stat().st_mtime_ns
-    result = run_build(copy)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert run_build(copy, "--check").returncode == 0
+    assert build.main([]) == 0
+    made = [line for line in capsys.readouterr().out.splitlines() if line.startswith("已產生")]
+    assert made == ["已產生 MNIST/raw/t10k-labels-idx1-ubyte", "已產生 iris.csv"]
+    assert build.problems() == []
     assert (copy / "photos" / "pagoda.jpg").stat().st_mtime_ns == untouched
 
 
-def test_a_build_says_when_its_bytes_are_not_the_committed_ones(copy):
+def test_a_build_says_when_its_bytes_are_not_the_committed_ones(copy, capsys):
     checksums = (copy / "checksums.txt").read_text(encoding="utf-8")
-    digest = build.recorded()[1]["photos/pagoda.jpg"]
+    digest = build.recorded()[1]["photos/labels.txt"]
     (copy / "checksums.txt").write_text(checksums.replace(digest, "0" * 64), encoding="utf-8")
-    result = run_build(copy)
-    assert result.returncode == 1
-    assert "photos/pagoda.jpg 的位元組與版本庫裡的不同" in result.stdout and "git checkout" in result.stdout
+    assert build.main([]) == 1
+    said = capsys.readouterr().out
+    assert "photos/labels.txt 的位元組與版本庫裡的不同" in said and "git checkout" in said
 
 
 def test_a_build_speaks_to_an_ascii_terminal(copy):

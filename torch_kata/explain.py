@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
+import unittest
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -39,7 +40,7 @@ def reason(error: BaseException, submission: ModuleType | None) -> str:
         message = f"尚未作答（{text}）"
     elif isinstance(error, AttributeError) and submission is not None and error.obj is submission:
         message = f"檔案裡沒有 {error.name}：請照題目的介面命名"
-    elif isinstance(error, pytest.skip.Exception | pytest.xfail.Exception | pytest.exit.Exception):
+    elif isinstance(error, pytest.skip.Exception | pytest.xfail.Exception | pytest.exit.Exception | unittest.SkipTest):
         message = f"你的程式呼叫了 pytest.{_outcome(error)}：評分不會因此略過"
     elif isinstance(error, SystemExit):
         message = f"你的程式呼叫了 sys.exit({error.code!r})：函式不該結束整個程式"

@@ -4,9 +4,7 @@ import pytest
 
 from torch_kata.checks import (
     assert_close,
-    assert_dtype,
     assert_equal,
-    assert_shape,
     check,
     raises,
     torch,
