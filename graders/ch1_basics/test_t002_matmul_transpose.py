@@ -74,12 +74,12 @@ def test_too_few_dimensions(submission, rng):
 @pytest.mark.speed
 def test_speed(submission, reference, rng):
     """一批矩陣的速度"""
-    # 單執行緒的中位數，參考解為 1：transpose 0.97、bmm 0.93、einsum 1.1、vmap 1.6、先 contiguous 2.1、廣播後加總 2.7；
-    # 逐一相乘再 stack 45、逐一寫入 82。上限取 2.8 與 45 的幾何平均。
+    # 單執行緒、十二輪的最小值，參考解為 1。對的：transpose 0.9、bmm 0.9、einsum 1.1、vmap 1.6、先 contiguous 2.8、
+    # 廣播後加總 2.7、逐行加總 3.6；錯的：逐一相乘再 stack 45 以上、逐一寫入 82 以上。上限約是 3.6 與 45 的幾何平均。
     assert_within_budget(
         submission.matmul_with_transpose,
         reference.matmul_with_transpose,
         lambda: (rng.normal((4096, 4, 8)),),
-        factor=11,
+        factor=12,
         baseline=lambda x: torch.einsum("...ik,...jk->...ij", x, x),
     )

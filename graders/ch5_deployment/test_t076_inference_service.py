@@ -135,7 +135,7 @@ def test_predict_many(submission, rng):
     """predict_many 依序傳回答案，而且湊成 batch"""
     model = network(rng)
     xs, expected = requests(rng, model, 24)
-    with serving(submission, model, max_batch_size=8, max_wait_ms=50) as service:
+    with serving(submission, model, max_batch_size=8, max_wait_ms=100) as service:
         results = call_within(5, service.predict_many, xs, what="predict_many")
         calls = len(model.sizes)
         assert_type(results, list, "predict_many 的傳回值")
@@ -201,7 +201,7 @@ def test_full_batch_goes(submission, rng):
         started = time.monotonic()
         settle([service.submit(x) for x in xs], seconds=6)
         waited = time.monotonic() - started
-    check(waited < 2, f"已湊滿 3 筆仍等了 {waited:.1f} 秒（max_wait_ms=4000）", "waits although full")
+    check(waited < 3, f"已湊滿 3 筆仍等了 {waited:.1f} 秒（max_wait_ms=4000）", "waits although full")
 
 
 @pytest.mark.behaviour
@@ -310,5 +310,6 @@ def test_speed(submission, reference, rng):
     def inputs():
         return rng.normal((1000, 16))
 
-    # By time only: the work is done in the service's own threads. Legitimate XXX, no batching YYY.
+    # By time only: the work is done in threads of the service, which no counter sees. Three legitimate styles took 1.0
+    # to 1.2 of the reference (1.8 under load), one call of the model for each request 9 to 10 (3.7 at worst in load).
     assert_within_budget(serve(submission), serve(reference), inputs, factor=3, gate=False)

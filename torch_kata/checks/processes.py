@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -44,26 +45,35 @@ def run_program(
     seconds: float = 60,
     env: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end and returns status, stdout and stderr; fails when it takes longer than `seconds`."""
+    """Runs a program to its end and returns status, stdout and stderr; fails when it takes longer than `seconds`.
+
+    Then it is ended, with the programs it has started.
+    """
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, path)),
         "PYTHONIOENCODING": "utf-8",
         **(env or {}),
     }
-    try:
-        return subprocess.run(
-            list(map(str, command)),
-            cwd=cwd,
-            env=environment,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=seconds,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired:
-        fail(f"程式超過 {seconds:g} 秒還沒結束", "program timeout")
+    with psutil.Popen(
+        list(map(str, command)),
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    ) as program:
+        try:
+            out, err = program.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            fail(f"程式超過 {seconds:g} 秒還沒結束", "program timeout")
+        finally:
+            with contextlib.suppress(psutil.Error):
+                for each in [*program.children(recursive=True), program] if program.poll() is None else []:
+                    each.kill()
+    return subprocess.CompletedProcess(program.args, program.returncode, out, err)
 
 
 def call_within(seconds: float, function: Callable[..., Any], *args: Any, what: str = "呼叫", **kwargs: Any) -> Any:
@@ -91,7 +101,7 @@ def call_within(seconds: float, function: Callable[..., Any], *args: Any, what: 
 def nothing_left_running(seconds: float = 5.0) -> Iterator[None]:
     """Processes and threads that the block started have ended within `seconds` after it; processes left are ended.
 
-    multiprocessing's resource tracker, which lives as long as the interpreter, does not count.
+    multiprocessing's resource tracker and fork server, which live as long as the interpreter, do not count.
     """
     threads, children = set(threading.enumerate()), {p.pid for p in _children()}
     try:
@@ -106,7 +116,7 @@ def nothing_left_running(seconds: float = 5.0) -> Iterator[None]:
                 break
             time.sleep(0.01)
         if running:
-            fail(f"還有 {len(running)} 個行程沒有結束", "processes left")
+            fail(f"還有 {len(running)} 個行程沒有結束：{_program(running[0])}", "processes left")
         fail(f"還有 {len(left)} 個執行緒沒有結束：{'、'.join(left[:3])}", "threads left")
     finally:
         # Else the interpreter, which joins multiprocessing's children at its exit, would wait for them.
@@ -119,17 +129,32 @@ def nothing_left_running(seconds: float = 5.0) -> Iterator[None]:
 @contextlib.contextmanager
 def nothing_left_open() -> Iterator[None]:
     """The block leaves no file open."""
-    before = {file.path for file in psutil.Process().open_files()}
+    before = _open_files()
     yield
-    left = sorted({file.path for file in psutil.Process().open_files()} - before)
+    left = _open_files() - before
     if left:
-        fail(f"有檔案沒有關閉：{left[0]}", "files left")
+        gc.collect()  # what nobody can reach any more is closed
+        left &= _open_files()
+    if left:
+        fail(f"有檔案沒有關閉：{min(left)[0]}", "files left")
+
+
+def _open_files() -> set[tuple[str, int]]:
+    return {(file.path, file.fd) for file in psutil.Process().open_files()}
 
 
 def _children() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in " ".join(process.cmdline()):
+            command = " ".join(process.cmdline())
+            lasting = "resource_tracker" in command or "multiprocessing.forkserver" in command
+            if process.status() != psutil.STATUS_ZOMBIE and not lasting:
                 found.append(process)
     return found
+
+
+def _program(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())[:80] or process.name()
+    return str(process.pid)

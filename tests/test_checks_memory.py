@@ -1,0 +1,95 @@
+"""Memory: a block's growth, and the bytes of tensors."""
+
+import mmap
+import threading
+import time
+
+import pytest
+import torch
+
+from torch_kata.checks import assert_memory_growth, tensor_bytes
+from torch_kata.checks.memory import private_bytes
+from torch_kata.checks.record import CheckFailed
+
+MIB = 2**20
+
+
+def hold(megabytes, seconds=0.05):
+    """Pages that are written to, and held for a while."""
+    kept = torch.ones(megabytes * MIB // 4)
+    time.sleep(seconds)
+    return kept
+
+
+def grown(message):
+    """The MiB that a failure names."""
+    return float(message.partition("增加了 ")[2].partition(" MiB")[0])
+
+
+def test_memory_that_is_kept():
+    with pytest.raises(CheckFailed) as caught, assert_memory_growth(40):
+        kept = hold(64)
+    assert len(kept) and "上限是 40 MiB" in str(caught.value) and "\n" not in str(caught.value)
+    assert 60 <= grown(str(caught.value)) <= 80
+
+
+def test_memory_that_is_given_back_counts_at_its_peak():
+    with pytest.raises(CheckFailed) as caught, assert_memory_growth(40):
+        hold(64)
+    assert 60 <= grown(str(caught.value)) <= 80
+
+
+def test_a_leak_over_many_small_steps():
+    kept = []
+    with pytest.raises(CheckFailed), assert_memory_growth(10):
+        for _ in range(400):
+            kept.append(torch.ones(16 * 1024))  # 64 KiB each
+
+
+def test_memory_below_the_limit():
+    with assert_memory_growth(40) as growth:
+        hold(16)
+        hold(16)
+    assert 14 * MIB <= growth.peak <= 30 * MIB
+    with assert_memory_growth(10) as growth:
+        pass
+    assert 0 <= growth.peak < 10 * MIB
+
+
+def test_what_was_there_before_does_not_count():
+    before = hold(64, 0)
+    with assert_memory_growth(20):
+        before.mul_(2)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MAP_PRIVATE"), reason="maps are Linux's here")
+def test_files_that_are_mapped_do_not_count(tmp_path):
+    path = tmp_path / "large"
+    path.write_bytes(bytes(48 * MIB))
+    with open(path, "rb") as file, assert_memory_growth(20):
+        mapped = torch.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), dtype=torch.uint8)
+        assert int(mapped.max()) == 0
+
+
+def test_an_exception_of_the_block_comes_through():
+    with pytest.raises(ZeroDivisionError), assert_memory_growth(1):
+        kept = hold(8)
+        raise ZeroDivisionError(kept)
+
+
+def test_the_watcher_ends():
+    with assert_memory_growth(100):
+        assert "torch-kata-memory" in {thread.name for thread in threading.enumerate()}
+    assert "torch-kata-memory" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_private_bytes():
+    before = private_bytes()
+    kept = torch.ones(32 * MIB // 4)
+    assert 28 * MIB <= private_bytes() - before <= 40 * MIB and len(kept)
+
+
+def test_tensor_bytes():
+    assert tensor_bytes() == 0
+    assert tensor_bytes(torch.ones(3, 4), torch.ones(5, dtype=torch.float64), torch.ones(2, dtype=torch.bool)) == 90
+    assert tensor_bytes(torch.ones(3, 4).t(), torch.empty(0), torch.ones(2).bfloat16()) == 52
