@@ -39,6 +39,7 @@ def request_for(task: Task, settings: Settings, phase: str, only: Iterable[str] 
         phase,
         tuple(only),
         task.seconds,
+        task.check_seconds,
         task.memory_mb,
     )
 

@@ -4,81 +4,186 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import operator
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
-from torch_kata.checks import learner
+from torch_kata.checks import learner, record
 
-# What a cheat, or an accident, would patch: comparison, timers, random sources, pytest and the engine itself.
+# What a cheat, or an accident, would patch: comparison, timers, random sources, pytest, and what carries the result.
+# The engine's own modules are watched too, all of them.
 WATCHED = """
-    torch torch.testing torch.testing._comparison torch.nn torch.nn.functional torch.autograd torch.autograd.gradcheck
-    torch.Tensor torch.nn.Module torch.random torch.linalg torch.optim torch.overrides numpy numpy.random numpy.testing
-    time random math threading subprocess multiprocessing unittest.mock pytest _pytest.runner _pytest.outcomes
-    _pytest.reports torch_kata.checks torch_kata.checks.record torch_kata.checks.closeness torch_kata.checks.gradients
-    torch_kata.checks.effects torch_kata.checks.calls torch_kata.checks.speed torch_kata.checks.randomness
-    torch_kata.checks.memory torch_kata.checks.processes torch_kata.checks.learner torch_kata.plugin torch_kata.explain
-    torch_kata.submission
+    torch torch.testing torch.testing._comparison torch.nn torch.nn.modules.module torch.nn.functional torch.autograd
+    torch.autograd.gradcheck torch.random torch.linalg torch.optim torch.optim.optimizer torch.overrides numpy
+    numpy.random numpy.testing time random math operator threading subprocess multiprocessing unittest.mock sys os
+    os.path signal socket hmac zlib json json.encoder dataclasses copy re inspect traceback linecache contextlib
+    functools pathlib pytest _pytest.runner _pytest.outcomes _pytest.reports _pytest.main _pytest.python _pytest.raises
+    pluggy._manager pluggy._hooks pluggy._callers pluggy._result pytest_timeout
 """.split()  # noqa: SIM905
 
+# Whose classes and functions are looked into: what a check's result passes through, and what it is compared with.
+_INSIDE = (__package__, "_pytest", "pluggy", "pytest_timeout", "json", "torch.nn", "torch.testing")
 
-class Seal:
-    """The callables of the watched modules as they were; torch may add attributes of its own, but replaces none."""
+# pytest sets the interpreter's hooks and takes them back; the answer at hand is looked at by `switches`.
+_CHANGING = ("excepthook", "unraisablehook", "breakpointhook", "displayhook", "FILES", "REFERENCES")
+_IMMUTABLE_TYPE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
 
-    def __init__(self) -> None:
-        self.known = [(name, owner, _callables(owner)) for name, owner in _owners()]
 
-    def broken(self) -> str:
-        """What was replaced, by name, after putting it back; empty if nothing."""
+def seal(*modules: ModuleType) -> Callable[[], str]:
+    """A function that names what was replaced since now, after putting it back; it gives "" if nothing was.
+
+    It looks at the callables of `modules`, or of the watched ones; of some it also looks at the code, and at the
+    methods of the classes; in the engine at constants too. torch may add attributes, and wraps some functions itself.
+    """
+    # A closure with references of its own to all it calls: no attribute of a module leads to it.
+    every, pull, same, length, pair, put, take = all, map, operator.is_, len, zip, setattr, delattr
+    by_torch, inherited, tolerant = _by_torch_itself, _inherited, suppress(TypeError, AttributeError)
+    owners, functions, tables = [], {}, []
+    for name, owner in _owners(modules or _watched()):
+        values = _relied_on(name, owner)
+        size = len(vars(owner)) if isinstance(owner, type) else sys.maxsize
+        owners.append((name, owner, vars(owner), [*values], [*values.values()], size))
+        for key, value in values.items():
+            label, function = f"{name}.{key}", getattr(value, "__func__", value)
+            if isinstance(function, FunctionType) and _is_looked_into(name):
+                functions[function] = label
+                tables.append((label, function.__kwdefaults__ or {}))
+            elif isinstance(value, dict) and (key.isupper() or key.startswith("_global_")):
+                tables.append((label, value))
+    states = [(f, label, f.__code__, f.__defaults__, f.__kwdefaults__) for f, label in functions.items()]
+    tables = [(label, table, [*table], [*table.values()]) for label, table in tables if table or "_global_" in label]
+
+    def broken() -> str:
         found = []
-        for name, owner, callables in self.known:
-            now = vars(owner)
-            if all(now.get(key) is original for key, original in callables.items()):
-                continue
-            for key, original in callables.items():
-                if now.get(key) is not original and not _by_torch_itself(now.get(key), original):
-                    found.append(f"{name}.{key}")
-                    setattr(owner, key, original)
+        for name, owner, now, keys, originals, size in owners:
+            if not every(pull(same, pull(now.get, keys), originals)):
+                for key, original in pair(keys, originals):
+                    if now.get(key) is not original and not by_torch(now.get(key), original):
+                        found.append(f"{name}.{key}")
+                        with tolerant:
+                            put(owner, key, original)
+            if length(now) > size:  # an attribute of a class hides one that it inherited
+                for key in [*now]:
+                    if key not in keys and (original := inherited(owner, key)) and not by_torch(now[key], original):
+                        found.append(f"{name}.{key}")
+                        take(owner, key)
+        for function, label, code, defaults, keywords in states:
+            if not (function.__code__ is code and function.__defaults__ is defaults):
+                found.append(label)
+                function.__code__, function.__defaults__ = code, defaults
+            if function.__kwdefaults__ is not keywords:
+                found.append(label)
+                function.__kwdefaults__ = keywords
+        for label, table, keys, values in tables:
+            if length(table) != length(keys) or not every(pull(same, pull(table.get, keys), values)):
+                found.append(label)
+                table.clear()
+                table.update(pair(keys, values))
         return "、".join(found[:3])
+
+    return broken
+
+
+def _watched() -> list[ModuleType]:
+    """Those that are there: what nobody has imported, the engine does not call."""
+    for name in ("torch", "numpy"):
+        importlib.import_module(name)
+    engine = sorted(name for name in sys.modules if name.partition(".")[0] == __package__)
+    return [builtins, *(sys.modules[name] for name in [*WATCHED, *engine] if name in sys.modules)]
+
+
+def _owners(modules: Iterable[ModuleType]) -> Iterator[tuple[str, Any]]:
+    """The modules, and the classes they define, each once."""
+    seen = set()
+    for module in modules:
+        name = module.__name__
+        yield name, module
+        for key, value in [*vars(module).items()]:
+            if not isinstance(value, type) or value in seen or value.__flags__ & _IMMUTABLE_TYPE:
+                continue
+            own = value.__module__ == name or (name == "torch.nn" and value.__module__.startswith(name))
+            if (_is_looked_into(name) and own) or (name, key) == ("torch", "Tensor"):
+                seen.add(value)
+                yield f"{name}.{key}", value
+
+
+def _is_looked_into(name: str) -> bool:
+    return name.startswith(_INSIDE)
+
+
+def _relied_on(name: str, owner: Any) -> dict[str, Any]:
+    everything = name.partition(".")[0] == __package__
+    return {key: value for key, value in vars(owner).items() if _matters(key, value, owner, everything)}
+
+
+def _matters(key: str, value: Any, owner: Any, everything: bool) -> bool:
+    if key in _CHANGING:
+        return False
+    if isinstance(owner, type):
+        if owner.__module__.startswith("torch.nn") and owner.__name__ != "Module":
+            return key == "forward"
+        return callable(value) or hasattr(type(value), "__get__")
+    if key.startswith("__"):
+        return owner is builtins and callable(value)
+    kinds = (sys.modules["torch"].dtype, dict) if key.startswith("_global_") else sys.modules["torch"].dtype
+    return everything or isinstance(value, kinds) or (callable(value) and not isinstance(value, ModuleType))
+
+
+def _inherited(owner: type, key: str) -> Any:
+    """What a class would have by this name but for its own attribute; None if nothing that can be called."""
+    found = next((vars(base)[key] for base in owner.__mro__[1:] if key in vars(base)), None)
+    return found if callable(found) or hasattr(type(found), "__get__") else None
 
 
 def _by_torch_itself(now: Any, original: Any) -> bool:
-    """torch wraps a few of its own functions once its compiler is imported: same name, code of its own folder."""
-    code = getattr(now, "__code__", None)
+    """torch wraps a few of its own functions once its compiler is imported: like name, code of its own folder."""
+    code, name = getattr(now, "__code__", None), getattr(original, "__name__", "")
     folder = os.path.dirname(sys.modules["torch"].__file__)
-    same_name = getattr(now, "__name__", None) == getattr(original, "__name__", "")
-    return code is not None and same_name and code.co_filename.startswith(folder)
+    like_name = getattr(now, "__name__", None) in (name, f"patched_{name.strip('_')}")
+    return code is not None and like_name and code.co_filename.startswith(folder)
 
 
-def _owners() -> Iterable[tuple[str, Any]]:
-    yield "builtins", builtins
-    for name in WATCHED:
-        module = sys.modules.get(name)
-        if module is None:
-            try:
-                module = importlib.import_module(name)
-            except ImportError:
-                parent, _, attribute = name.rpartition(".")
-                module = getattr(sys.modules.get(parent), attribute, None)
-        if module is not None:
-            yield name, module
-
-
-def _callables(owner: Any) -> dict[str, Any]:
+def switches() -> dict[str, Any]:
+    """What of the interpreter and of the engine decides who sees whose calls, and what is taken for the learner's."""
+    torch = sys.modules["torch"]
     return {
-        key: value
-        for key, value in vars(owner).items()
-        if callable(value)
-        and not isinstance(value, ModuleType)
-        and (not key.startswith("__") or isinstance(owner, type))
+        "sys.settrace": sys.gettrace(),
+        "sys.setprofile": sys.getprofile(),
+        "sys.stdout": sys.stdout,
+        "sys.stderr": sys.stderr,
+        "TorchFunctionMode": torch._C._len_torch_function_stack(),
+        "TorchDispatchMode": torch._C._len_torch_dispatch_stack(),
+        "torch_kata": (learner.FILES.copy(), record.current.bench, secrets.folders),
     }
 
 
+def switched(before: dict[str, Any]) -> str:
+    """The first switch that is not as it was, after all were put back; empty if none."""
+    torch = sys.modules["torch"]
+    now = switches()
+    found = [name for name, old in before.items() if now[name] is not old and now[name] != old]
+    if not found:
+        return ""
+    sys.settrace(before["sys.settrace"])
+    sys.setprofile(before["sys.setprofile"])
+    sys.stdout, sys.stderr = before["sys.stdout"], before["sys.stderr"]
+    while torch._C._len_torch_function_stack() > before["TorchFunctionMode"]:
+        torch._C._pop_torch_function_stack()
+    while torch._C._len_torch_dispatch_stack() > before["TorchDispatchMode"]:
+        torch._C._pop_torch_dispatch_stack(None)
+    files, record.current.bench, secrets.folders = before["torch_kata"]
+    learner.FILES.clear()
+    learner.FILES.update(files)
+    return found[0]
+
+
 class Secrets:
-    """An audit hook that refuses the learner's code the folders of the solutions and the graders."""
+    """An audit hook that refuses the learner's code the folders of the graders and of other answers."""
 
     def __init__(self) -> None:
         self.folders: tuple[str, ...] = ()
@@ -98,8 +203,7 @@ class Secrets:
             return
         full = os.path.join(os.path.abspath(os.fsdecode(path)), "")
         if full.startswith(self.folders) and learner.is_calling(sys._getframe(1)):
-            kind = "參考解" if f"{os.sep}solutions{os.sep}" in full else "評分程式"
-            raise PermissionError(f"評分時不能讀取{kind}：{full.rstrip(os.sep)}")
+            raise PermissionError(f"評分時不能讀取評分程式與其他解答：{full.rstrip(os.sep)}")
 
 
 secrets = Secrets()

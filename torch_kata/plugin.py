@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import time
+import traceback
 import unittest
 import zlib
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from torch_kata import explain
+from torch_kata import explain, integrity
 from torch_kata.catalog import ROOT, Catalog, Task, resolve_target
-from torch_kata.checks import calls, effects, record
+from torch_kata.checks import calls, effects, learner, record
 from torch_kata.checks.randomness import Rng
 from torch_kata.checks.record import CheckFailed, NotRunHere
 from torch_kata.errors import UsageError
-from torch_kata.integrity import Seal, secrets
 from torch_kata.lazy import np, torch
 from torch_kata.seeds import fresh_seed
 from torch_kata.submission import SubmissionError, load_reference, load_submission
@@ -30,9 +33,23 @@ CATALOG = pytest.StashKey[Catalog]()
 TARGET = pytest.StashKey[Path]()
 SEED = pytest.StashKey[int]()
 CHECKS = pytest.StashKey[dict]()
-SEAL = pytest.StashKey[Seal]()
 ESCAPES = (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception, unittest.SkipTest)
-BEFORE_SUBMISSION = pytest.StashKey[Callable]()
+SEALS = pytest.StashKey[dict[ModuleType | None, Callable[[], str]]]()
+OWNER = pytest.StashKey[int]()
+
+
+@dataclass(frozen=True)
+class Apart:
+    """What is different where one grader runs in a process of its own: nobody types there, and nobody debugs.
+
+    `confine` is called when the grader and the reference are read and the answer is not, with what it may not read.
+    """
+
+    confine: Callable[[list[Path]], None]
+    check_seconds: float
+
+
+APART = pytest.StashKey[Apart]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cuda: runs with --device cuda only")
     config.addinivalue_line("markers", "cpu: runs with --device cpu only")
     config.stash[CATALOG] = catalog = Catalog(ROOT)
-    config.stash[CHECKS] = {}
+    config.stash[CHECKS], config.stash[SEALS], config.stash[OWNER] = {}, {}, os.getpid()
     seed = config.getoption("seed")
     config.stash[SEED] = fresh_seed() if seed is None else seed
     try:
@@ -105,12 +122,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if task := config.stash[CATALOG].of_grader(item.path):
             item.stash[TASK] = task
-            item.add_marker(pytest.mark.timeout(task.check_seconds))
+            item.add_marker(pytest.mark.timeout(_seconds(config, task)))
             if bench and item.get_closest_marker("speed"):
                 item.fixturenames.append("benchmark")
     if bench:  # pytest-benchmark would only skip the others, one by one
         items[:] = [item for item in items if TASK not in item.stash or "benchmark" in item.fixturenames]
     items.sort(key=lambda item: bool(item.stash.get(TASK, None) and item.get_closest_marker("speed")))
+
+
+def _seconds(config: pytest.Config, task: Task) -> float:
+    return config.stash[APART].check_seconds if APART in config.stash else task.check_seconds
 
 
 def check_of(item: pytest.Item) -> Check:
@@ -130,26 +151,63 @@ def reference(request: pytest.FixtureRequest) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def submission(request: pytest.FixtureRequest, reference: ModuleType) -> Iterator[ModuleType]:
+def submission(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """The learner's module."""
     task, config = _task(request), request.config
+    if any("reference" in item.fixturenames for item in request.node.session.items if item.module is request.module):
+        # Now, since its folder is about to be closed to us; where none asks for it, the answer cannot find it either.
+        request.getfixturevalue("reference")
     marks = [mark for mark in request.node.iter_markers("forbid")]
     path = config.stash[TARGET] / task.path
-    if path == task.solution:
-        secrets.protect([ROOT / "graders"])
-    else:
-        secrets.protect([ROOT / "graders", ROOT / "solutions"])
-    settings, seal = effects.global_settings(), config.stash.setdefault(SEAL, Seal())
-    config.stash.get(BEFORE_SUBMISSION, lambda: None)()
-    with calls.guarded(tuple(name for mark in marks for name in mark.args)):
-        module = load_submission(path)
-    if broken := seal.broken():
-        raise SubmissionError(f"匯入時替換了 {broken}：評分所依賴的函式不能改")
-    if change := effects.changed_setting(settings):
-        effects.restore_settings(settings)
-        raise SubmissionError(f"匯入時：{change}")
+    integrity.secrets.protect(_hidden(task, path))
+    if APART in config.stash:
+        config.stash[APART].confine(_hidden(task, path))
+    learner.FILES.clear()
+    learner.FILES.add(str(path))
+    settings, switches = effects.global_settings(), integrity.switches()
+    try:
+        with calls.guarded(tuple(name for mark in marks for name in mark.args)):
+            module = load_submission(path)
+    finally:
+        _end_copies(config)
+    if meddling := _meddling(request.node, settings, switches):
+        raise SubmissionError(f"匯入時{meddling}")
     config.stash[CHECKS]["module", task.id] = module
     yield module
+
+
+def _hidden(task: Task, answer: Path) -> list[Path]:
+    """What an answer may not read: the graders, and the other right answers."""
+    folders = [task.root / name for name in ("graders", "solutions", "tests", ".git")]
+    return [folder for folder in folders if not answer.is_relative_to(folder)]
+
+
+def _end_copies(config: pytest.Config) -> None:
+    """Does not return in a process that the learner's code forked and did not end: it would go on grading."""
+    while os.getpid() != config.stash[OWNER]:
+        if APART not in config.stash:
+            os._exit(1)
+        time.sleep(60)  # until the supervisor counts what was left behind
+
+
+def replaced(config: pytest.Config, *graders: ModuleType) -> str:
+    """The names of what was replaced in the watched modules and in `graders`, after putting it back."""
+    seals = config.stash[SEALS]
+    return "、".join(filter(None, [seals[module]() for module in (None, *graders)]))
+
+
+def _meddling(node: pytest.Module, settings: dict, switches: dict) -> str:
+    """What the learner's code changed that others rely on, in words, after putting it back; empty if nothing."""
+    broken = replaced(node.config, node.obj)
+    change = effects.changed_setting(settings)
+    if change:
+        effects.restore_settings(settings)
+    switched = integrity.switched(switches) if APART in node.config.stash else ""
+    if broken:
+        return f"替換了 {broken}：評分所依賴的函式不能改"
+    if change:
+        return f"有副作用：{change}"
+    return f"動了 {switched}，而且沒有還原：評分要靠它" if switched else ""
 
 
 @pytest.fixture
@@ -194,7 +252,7 @@ def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Gen
     """Fixtures may run the learner's code too, whose attempts to skip are failures."""
     if request.config.stash[CATALOG].of_grader(request.node.path) is None:
         return (yield)
-    with _no_escape():
+    with _no_escape(request.config):
         return (yield)
 
 
@@ -212,6 +270,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"需要 {need}：pip install {need}")
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("這台機器沒有可用的 CUDA 裝置")
+    seals = item.config.stash[SEALS]
+    if item.module not in seals:
+        if None not in seals:
+            seals[None] = integrity.seal()
+        seals[item.module] = integrity.seal(item.module)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -226,20 +289,22 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     random.seed(seed)
     record.current.__init__()
     record.current.bench = "benchmark" in pyfuncitem.fixturenames or pyfuncitem.config.getoption("kata_bench")
-    settings, seal = effects.global_settings(), pyfuncitem.config.stash[SEAL]
     names = tuple(name for mark in pyfuncitem.iter_markers("forbid") for name in mark.args)
-    error = None
+    settings, switches = effects.global_settings(), integrity.switches()
+    error = result = None
     try:
-        with _no_escape(), calls.guarded(names):
+        with _no_escape(pyfuncitem.config), calls.guarded(names):
             result = yield
-    except Exception as caught:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as caught:
         error = caught
-    if broken := seal.broken():
-        raise CheckFailed(f"你的程式替換了 {broken}：評分所依賴的函式不能改", f"patched {broken}") from error
-    if change := effects.changed_setting(settings):
-        effects.restore_settings(settings)
-        if not (error and explain.is_todo(error)):
-            raise CheckFailed(f"你的程式有副作用：{change}", f"setting {change}") from error
+    _end_copies(pyfuncitem.config)
+    if isinstance(error, MemoryError):
+        traceback.clear_frames(error.__traceback__)  # they hold what filled the memory
+    meddling = _meddling(pyfuncitem.getparent(pytest.Module), settings, switches)
+    if meddling and not (error and (explain.is_todo(error) or explain.is_timeout(error))):
+        raise CheckFailed(f"你的程式{meddling}", f"meddling {meddling}") from error
     if error:
         raise error
     if record.current.bench:
@@ -248,14 +313,20 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
 
 
 @contextlib.contextmanager
-def _no_escape() -> Iterator[None]:
+def _no_escape(config: pytest.Config) -> Iterator[None]:
     """What ends a test early, when the learner's code raises it, is a failure like any other."""
     try:
         yield
-    except NotRunHere:
+    except NotRunHere as error:
+        if explain.is_raised_by_learner(error):
+            raise CheckFailed(explain.reason(error, None)).with_traceback(error.__traceback__) from error
         raise
-    except (*ESCAPES, SystemExit) as error:
-        raise CheckFailed(explain.reason(error, None)) from error
+    except (*ESCAPES, SystemExit, GeneratorExit) as error:
+        raise CheckFailed(explain.reason(error, None)).with_traceback(error.__traceback__) from error
+    except KeyboardInterrupt as error:
+        if APART not in config.stash:
+            raise
+        raise CheckFailed(explain.reason(error, None)).with_traceback(error.__traceback__) from error
 
 
 def _hand_to_benchmark(item: pytest.Function) -> None:
@@ -278,7 +349,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Gener
         return report
     check = check_of(item)
     check.seconds = round(call.duration, 4)
-    error = call.excinfo.value if call.excinfo else None
+    error, limit = call.excinfo.value if call.excinfo else None, _seconds(item.config, task)
+    if error is None and APART in item.config.stash and call.duration > limit:
+        error = explain.Overtime(f"超過 {limit:g} 秒還沒完成，而且攔下了評分用來結束它的例外")
     if error is not None and not isinstance(error, pytest.skip.Exception):
         module = item.config.stash[CHECKS].get(("module", task.id))
         if isinstance(error, NotRunHere):

@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import importlib.util
 import linecache
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 from torch_kata.checks import learner
+
+TIMEOUT = re.compile(r"Timeout \(>([\d.]+)s\)")
 
 
 class SubmissionError(Exception):
     """The answer's file cannot be graded: it is missing, has a syntax error, or raises while it is imported."""
+
+
+def said(error: BaseException) -> str:
+    """The message of an exception of the learner's, whose own __str__ may fail."""
+    try:
+        return str(error).encode("utf-8", "replace").decode()  # half a surrogate pair cannot be printed
+    except BaseException as another:
+        return f"（它的 __str__ 又拋出 {type(another).__name__}）"
+
+
+def timed_out(error: BaseException) -> float | None:
+    """The seconds after which pytest-timeout ended the check; None for any other exception."""
+    match = TIMEOUT.match(said(error)) if isinstance(error, pytest.fail.Exception) else None
+    return float(match[1]) if match else None
 
 
 def load_reference(path: Path) -> ModuleType:
@@ -32,28 +51,23 @@ def load_submission(path: Path) -> ModuleType:
     Raises SubmissionError in one line for a file that cannot be imported.
     """
     if not path.is_file():
-        raise SubmissionError(f"找不到檔案 {path}")
-    learner.FILES.clear()
-    learner.FILES.add(str(path))
+        raise SubmissionError(f"{path} 不是檔案" if path.exists() else f"找不到檔案 {path}")
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     try:
         return _execute(path, path.stem)
     except SyntaxError as error:
         if error.filename != str(path):
-            raise SubmissionError(f"匯入時拋出 SyntaxError: {error}") from error
+            raise SubmissionError(f"匯入時拋出 SyntaxError: {said(error)}") from error
         line = (error.text or "").strip()
         raise SubmissionError(f"第 {error.lineno} 行有語法錯誤（{error.msg}）：{line}") from error
-    except (UnicodeDecodeError, ValueError) as error:
-        raise SubmissionError(f"匯入時拋出 {type(error).__name__}: {error}") from error
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:
-        name = type(error).__name__
-        if isinstance(error, KeyboardInterrupt):
+        if timed_out(error) or (isinstance(error, NotImplementedError) and said(error).startswith("TODO")):
             raise
-        if isinstance(error, NotImplementedError) and str(error).startswith("TODO"):
-            raise
-        detail = f": {error}" if str(error) else ""
-        raise SubmissionError(f"匯入時拋出 {name}{detail}") from error
+        detail = f": {said(error)}" if said(error) else ""
+        raise SubmissionError(f"匯入時拋出 {type(error).__name__}{detail}") from error
 
 
 def _execute(path: Path, name: str) -> ModuleType:
@@ -64,7 +78,9 @@ def _execute(path: Path, name: str) -> ModuleType:
     try:
         # Compiled from the text, never from a cached .pyc: an editor may save twice within the clock's resolution.
         exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
-    except BaseException:
+    except BaseException as error:
         sys.modules.pop(name, None)
+        if isinstance(error, MemoryError):
+            vars(module).clear()  # it may hold what filled the memory, and the traceback holds it
         raise
     return module

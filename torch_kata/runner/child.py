@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import pytest
 
-from torch_kata import plugin
+from torch_kata import integrity, plugin
 from torch_kata.catalog import Catalog, Task
 from torch_kata.runner import limits
-from torch_kata.runner.request import Channel, Request
+from torch_kata.runner.request import CHANNEL_LOST, Channel, Request
+from torch_kata.submission import said
 
-PHASES = {"all": "", "correct": "not speed", "speed": "speed", "bench": "speed"}
+LARGEST_FILE_MB = 512
 
 
 class Reporter:
@@ -28,6 +31,7 @@ class Reporter:
     def __init__(self, request: Request, channel: Channel) -> None:
         self.request, self.channel = request, channel
         self.session: pytest.Session | None = None
+        self.replaced = ""
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -39,9 +43,19 @@ class Reporter:
             if (speed is None or bool(item.get_closest_marker("speed")) == speed)
             and (not self.request.only or item.name in self.request.only)
         ]
+        self.channel.send("chosen", names=[item.name for item in items])
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.session = session
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        # Each check has looked already; what is found now was done between the checks, by a thread for example.
+        self.replaced = plugin.replaced(session.config, *session.config.stash[plugin.SEALS])
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo) -> None:
+        closed = [name for name in ("stdout", "stderr") if getattr(sys, name).closed]
+        reason = f"你的程式關掉了 sys.{closed[0]}" if closed else f"{excinfo.typename}: {said(excinfo.value)}"
+        self.channel.send("stopped", message=reason)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -58,33 +72,37 @@ class Reporter:
                 self.session.shouldstop = "a check ran into its time limit"
 
 
-def run(request: Request, channel: Channel, folder: Path) -> None:
-    """Runs the grader in this process, with its temporary files in `folder`, and sends what it establishes."""
+def run(request: Request, channel: Channel, folder: Path, sealed: Callable[[], str] | None = None) -> None:
+    """Runs the grader in this process, with its temporary files in `folder`, and sends what it establishes.
+
+    `sealed` says what was replaced of what the checks rely on since it was made.
+    """
     task = next(task for task in Catalog(Path(request.root)).tasks if task.id == request.task)
     _settle(folder)
     if request.device == "cpu":
         limits.limit_memory(request.memory_mb)
+    limits.limit_file_size(LARGEST_FILE_MB)
 
-    def confine() -> None:
-        # Called after the grader and the reference are read and before the learner's file is.
-        allowed = Path(request.target) == task.root / "solutions"
-        hidden = [task.root / "graders"] + ([] if allowed else [task.root / "solutions"])
+    def confine(hidden: list[Path]) -> None:
         if request.device == "cpu":
             limits.confine_files([folder], hidden)
 
-    code = pytest.main(arguments(task, request), plugins=[Reporter(request, channel), Confine(confine)])
-    channel.send("end", code=int(code))
+    apart = Confined(plugin.Apart(confine, request.check_seconds), sealed or integrity.seal())
+    reporter = Reporter(request, channel)
+    code = pytest.main(arguments(task, request), plugins=[reporter, apart])
+    channel.send("end", code=int(code), replaced=reporter.replaced)
 
 
-class Confine:
-    """Hands the plugin what to do before an answer is imported."""
+class Confined:
+    """Hands the plugin what is different in a process of its own."""
 
-    def __init__(self, confine: Any) -> None:
-        self.confine = confine
+    def __init__(self, apart: plugin.Apart, sealed: Callable[[], str]) -> None:
+        self.apart, self.sealed = apart, sealed
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        config.stash[plugin.BEFORE_SUBMISSION] = self.confine
+        config.stash[plugin.APART] = self.apart
+        config.stash[plugin.SEALS][None] = self.sealed
 
 
 def arguments(task: Task, request: Request) -> list[str]:
@@ -93,7 +111,7 @@ def arguments(task: Task, request: Request) -> list[str]:
         str(task.grader),
         *("-c", str(task.root / "pyproject.toml"), "--rootdir", str(task.root), "--noconftest", "-q", "-q"),
         *("-p", "no:cacheprovider", "-p", "no:doctest", "-p", "no:junitxml", "-p", "no:faulthandler"),
-        *("-p", "no:unraisableexception", "-p", "no:threadexception"),
+        *("-p", "no:unraisableexception", "-p", "no:threadexception", "--timeout-disable-debugger-detection"),
         *("--no-header", "--no-summary", "--tb=no", "--basetemp", os.path.join(tempfile.gettempdir(), "pytest")),
         *("--target", request.target, "--device", request.device, "--seed", str(request.seed)),
         *(["--kata-bench"] if request.phase == "bench" else []),
@@ -120,18 +138,31 @@ def _settle(folder: Path) -> None:
 
 
 def main() -> None:
-    """A fresh process for one task, where there is no fork: the request comes on stdin, the result goes to a port."""
+    """`python -m torch_kata.runner.child FOLDER`, a fresh process for one task; see torch_kata.runner.fresh."""
+    import torch  # noqa: F401 - before the clock starts
+
     line = json.loads(sys.stdin.readline())
     request = Request.load(line["request"].encode())
-    connection = socket.create_connection(("127.0.0.1", line["port"]))
-    channel = Channel(connection, request.key)
-    channel.send("hello")
-    with tempfile.TemporaryDirectory(prefix="kata-", ignore_cleanup_errors=True) as folder:
-        with contextlib.suppress(SystemExit):
-            run(request, channel, Path(folder).resolve())
-        os.chdir(request.root)
-    connection.close()
-    os._exit(0)
+    channel = Channel(socket.create_connection(("127.0.0.1", line["port"])), request.key)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print("ready", flush=True)
+    report(request, channel, Path(sys.argv[1]))
+
+
+def report(request: Request, channel: Channel, folder: Path, sealed: Callable[[], str] | None = None) -> NoReturn:
+    """Runs the grader, and ends this process whatever happens."""
+    status = CHANNEL_LOST
+    try:
+        # A process that the learner forks must neither repeat our lines nor hold the channel open.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=channel.socket.close)
+        run(request, channel, folder, sealed)
+        status = 0
+    except BaseException as error:
+        with contextlib.suppress(BaseException):
+            channel.send("broken", message=f"{type(error).__name__}: {error}")
+    finally:
+        os._exit(status)
 
 
 if __name__ == "__main__":

@@ -53,12 +53,15 @@ _HANDLED = _READ | _WRITE | _MAKE_CHAR | _MAKE_BLOCK
 # The kernel refuses a rule that grants a right on directories to a plain file.
 _FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 
+_SCOPE_SIGNAL = 1 << 1
+
 _DEVICES = {"null", "zero", "full", "tty", "ptmx", "pts"}
 _GPU_DEVICES = ("nvidia", "kfd", "dri")
 
 
 def confine_files(writable: Iterable[Path], unreadable: Iterable[Path]) -> bool:
-    """Let this process and its future children write only beneath `writable` and read nothing beneath `unreadable`.
+    """Let this process and its future children write only beneath `writable` and read nothing beneath `unreadable`,
+    and signal nobody else, where the kernel can see to that (Linux 6.12).
 
     Returns False, with nothing changed, where the kernel has no Landlock. It binds the calling thread and what it
     starts from then on, so call it before there are threads. What the process has already opened stays open.
@@ -73,8 +76,9 @@ def confine_files(writable: Iterable[Path], unreadable: Iterable[Path]) -> bool:
     if not handled:
         return False
     hidden = {path.resolve() for path in unreadable}
-    attributes = _buffer(struct.pack("=Q", handled))
-    ruleset = _syscall(_CREATE_RULESET, attributes, 8, 0)
+    # From version 6 on the process can also be kept from signalling others: its supervisor, the user's programs.
+    content = struct.pack("=QQQ", handled, 0, _SCOPE_SIGNAL) if _landlock_version() >= 6 else struct.pack("=Q", handled)
+    ruleset = _syscall(_CREATE_RULESET, _buffer(content), len(content), 0)
     if ruleset < 0:
         return False
     try:
@@ -197,6 +201,15 @@ def limit_memory(megabytes: int) -> None:
         _lower_limit(resource.RLIMIT_AS, pages * resource.getpagesize() + megabytes * 2**20)
 
 
+def limit_file_size(megabytes: int) -> None:
+    """Let this process and its future children write no file larger than that: an endless print fills the disk."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    _lower_limit(resource.RLIMIT_FSIZE, megabytes * 2**20)
+
+
 def _lower_limit(kind: int, value: int) -> None:
     import resource
 
@@ -251,13 +264,14 @@ def tree_memory(pid: int, exact_above: int = 0) -> int:
     return _memory([pid, *_living({pid})], exact_above)
 
 
-def end_tree(pid: int, *, keep_root: bool) -> list[str]:
+def end_tree(pid: int, *, keep_root: bool, spared: Iterable[int] = ()) -> list[str]:
     """Kill every descendant of `pid`, and `pid` itself unless `keep_root`; describe each process that was ended.
+    What is `spared` is left alone, with all that lies beneath it.
 
     Descendants whose parent had ended before are found only beneath the process that adopted them: to end those
     too, pass the pid of that process, with `keep_root`.
     """
-    return list(_end({pid}, end_roots=not keep_root).values())
+    return list(_end({pid}, end_roots=not keep_root, spared=spared).values())
 
 
 def _memory(pids: Iterable[int], exact_above: int) -> int:

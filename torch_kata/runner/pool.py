@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import signal
@@ -17,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch_kata.catalog import ROOT, Task
-from torch_kata.runner.request import Request, receive
+from torch_kata.runner import fresh as fresh_process
+from torch_kata.runner.request import CHANNEL_LOST, Request, receive
 from torch_kata.verdict import Check
 
 CAN_FORK = hasattr(os, "fork") and sys.platform == "linux"
@@ -68,7 +68,7 @@ class Pool:
         request = replace(request, key=secrets.token_hex(16))
         started = time.monotonic()
         if not self.fork:
-            run = _collect(_spawned(request), request)
+            run = _collect(fresh_process.messages(request), request)
         elif fresh or request.device != "cpu":
             server = Server(self.root, [])
             try:
@@ -133,68 +133,24 @@ class Server:
         self.process.stderr.close()
 
 
-def _spawned(request: Request) -> Iterator[dict]:
-    """A run in a fresh process, which works everywhere; its children are found and ended through psutil."""
-    import psutil
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(60)
-        process = psutil.Popen(
-            [sys.executable, "-m", "torch_kata.runner.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={
-                **os.environ,
-                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-                "PYTEST_PLUGINS": "torch_kata.plugin,pytest_timeout",
-            },
-        )
-        line = {"request": request.dump().decode(), "port": listener.getsockname()[1]}
-        process.stdin.write(json.dumps(line).encode() + b"\n")
-        process.stdin.close()
-        how, watch = {"kind": "exited"}, None
-        try:
-            connection, _ = listener.accept()
-
-            def end(kind: str) -> None:
-                how["kind"] = kind
-                for each in [*process.children(recursive=True), process]:
-                    with contextlib.suppress(psutil.Error):
-                        each.kill()
-
-            watch = threading.Timer(request.seconds, end, ["timeout"])
-            watch.start()
-            with connection, contextlib.suppress(ConnectionError):
-                yield from receive(connection, request.key)
-            code = process.wait(10)
-            signalled = code is not None and code < 0 and how["kind"] == "exited"
-            yield {"kind": "ended", "how": "signal" if signalled else how["kind"], "code": abs(code), "leftover": []}
-        except TimeoutError:
-            yield {"kind": "broken", "message": "評分行程沒有啟動"}
-        finally:
-            if watch:
-                watch.cancel()
-            with contextlib.suppress(psutil.Error):
-                for each in [*process.children(recursive=True), process]:
-                    each.kill()
-            process.wait()
-
-
 def _collect(messages: Iterator[dict], request: Request) -> Run:
     """The run that the messages tell of. Whatever is missing from them was not passed."""
     run, checks, current, ended = Run(), {}, "", None
-    complete = False
+    awaited: set[str] = set()
+    complete, stopped = False, ""
     for message in messages:
         kind = message["kind"]
         if kind == "collected":
             checks = {values["name"]: Check(**values) for values in message["checks"]}
+        elif kind == "chosen":
+            awaited = set(message["names"])
         elif kind == "start":
             current = message["name"]
         elif kind == "check" and message["check"]["name"] in checks:
             check = Check(**message["check"])
             checks[check.name] = _worse(checks[check.name], check)
             run.timings[check.name] = message["timings"]
+            awaited.discard(check.name)
             current = ""
         elif kind == "overtime":
             run.fault = ("timeout", "有檢查超過時限，其餘的沒有執行")
@@ -202,12 +158,20 @@ def _collect(messages: Iterator[dict], request: Request) -> Run:
             run.fault = ("error", f"評分程式無法執行：{message['message']}")
         elif kind == "forged":
             run.fault = ("crashed", "你的程式寫進了評分的私有管道")
+        elif kind == "stopped":
+            stopped = message["message"]
         elif kind == "end":
             complete = True
+            if message["replaced"]:
+                run.fault = ("failed", f"你的程式替換了 {message['replaced']}：評分所依賴的函式不能改")
         elif kind == "ended":
-            ended, run.leftover, run.seconds = message, message["leftover"], message.get("seconds", 0.0)
+            ended, run.leftover = message, message["leftover"]
     run.checks = list(checks.values())
-    run.fault = run.fault or _fault(ended, complete, checks.get(current), request)
+    during = f"在檢查「{checks[current].label}」時" if current in checks else "評分時"
+    run.fault = run.fault or _fault(ended, complete, during, request)
+    if not run.fault and (stopped or awaited):
+        why = stopped or f"有 {len(awaited)} 個檢查沒有執行：你的程式動了評分的流程？"
+        run.fault = ("crashed", f"{during}評分中斷了：{why}")
     return run
 
 
@@ -216,8 +180,7 @@ def _worse(old: Check, new: Check) -> Check:
     return old if old.outcome in ("failed", "todo") and new.outcome == "passed" else new
 
 
-def _fault(ended: dict | None, complete: bool, current: Check | None, request: Request) -> tuple[str, str] | None:
-    during = f"在檢查「{current.label}」時" if current else "評分時"
+def _fault(ended: dict | None, complete: bool, during: str, request: Request) -> tuple[str, str] | None:
     how, code = (ended or {}).get("how"), (ended or {}).get("code")
     if how == "timeout":
         return "timeout", f"{during}超過整題的時限 {request.seconds:g} 秒"
@@ -230,6 +193,8 @@ def _fault(ended: dict | None, complete: bool, current: Check | None, request: R
         return "crashed", f"{during}整個行程被 {name} 終止（例如 segmentation fault）"
     if how == "exited" and complete and code == 0:
         return None
+    if how == "exited" and code == CHANNEL_LOST:
+        return "crashed", f"{during}評分的私有管道斷了（你的程式關掉了不是它開的檔案？）"
     if how == "exited":
         return "crashed", f"{during}整個行程以狀態 {code} 結束了（os._exit？），其餘的檢查沒有執行"
     return "crashed", f"{during}評分行程不見了"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import socket
@@ -9,13 +10,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+CHANNEL_LOST = 70  # the exit status of a process that could not send its result
+SIGNATURE = 64  # characters of a SHA-256 in hexadecimal
+LONGEST = 1 << 24  # bytes of a line; what an answer writes there may have no end
+
 
 @dataclass(frozen=True)
 class Request:
     """One run of one task's grader.
 
     `phase` is "all", "correct" (everything but speed), "speed" or "bench"; `only` names the checks to run, all if
-    empty. `key` stands in every line that comes back: what lacks it was not written by the engine.
+    empty. Every line that comes back is signed with `key`, which never travels back: what is not, was not written by
+    the engine.
     """
 
     task: int
@@ -26,6 +32,7 @@ class Request:
     phase: str = "all"
     only: tuple[str, ...] = ()
     seconds: float = 30.0
+    check_seconds: float = 10.0
     memory_mb: int = 4096
     key: str = ""
 
@@ -48,16 +55,18 @@ class Channel:
 
     def send(self, kind: str, **values: Any) -> None:
         if os.getpid() == self.owner:
-            self.socket.sendall(json.dumps({"key": self.key, "kind": kind, **values}).encode() + b"\n")
+            text = json.dumps({"kind": kind, **values}).encode()
+            self.socket.sendall(_signature(self.key, text) + text + b"\n")
 
 
 def receive(connection: socket.socket, key: str) -> Iterator[dict]:
-    """The lines that come over a channel, until it is closed; `{"kind": "forged"}` for one without the key."""
+    """The lines that come over a channel, until it is closed; `{"kind": "forged"}` for one that is not signed."""
     with connection.makefile("rb") as lines:
-        for line in lines:
-            try:
-                message = json.loads(line)
-                genuine = message.pop("key") == key
-            except (ValueError, KeyError, AttributeError, TypeError):
-                genuine = False
-            yield message if genuine else {"kind": "forged"}
+        while line := lines.readline(LONGEST):
+            signature, text = line[:SIGNATURE], line[SIGNATURE:].rstrip(b"\n")
+            genuine = hmac.compare_digest(signature, _signature(key, text))
+            yield json.loads(text) if genuine else {"kind": "forged"}
+
+
+def _signature(key: str, text: bytes) -> bytes:
+    return hmac.digest(key.encode(), text, "sha256").hex().encode()

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,33 +32,47 @@ def main() -> None:
     # It ends when the other end of the socket is closed. PR_SET_PDEATHSIG would not do: it looks at the thread that
     # started us, which may be a worker of the client's.
     connection = socket.socket(fileno=int(sys.argv[1]))
-    prepare(Path(sys.argv[2]), sys.argv[3:])
+    sealed = prepare(Path(sys.argv[2]), sys.argv[3:])
     connection.sendall(b"ready\n")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    later = list(LATER)
+    # What a supervisor leaves that was itself ended comes to us: orphans, and its task's folder.
+    limits.adopt_orphans()
+    with tempfile.TemporaryDirectory(prefix="kata-", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = folder
+        serve(connection, sealed)
+        limits.end_tree(os.getpid(), keep_root=True)
+
+
+def serve(connection: socket.socket, sealed: Callable[[], str]) -> None:
+    """Forks a supervisor for every request, until the other end of the connection is closed."""
+    later, supervisors = list(LATER), set()
     while True:
-        if later and not select.select([connection], [], [], 0.05)[0]:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(later.pop(0))
-            gc.freeze()
+        ended = {pid for pid in supervisors if os.waitpid(pid, os.WNOHANG)[0]}
+        supervisors -= ended
+        if ended:
+            limits.end_tree(os.getpid(), keep_root=True, spared=supervisors)
+        pause = 0.05 if later else 0.5 if supervisors else None
+        if not select.select([connection], [], [], pause)[0]:
+            if later:
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(later.pop(0))
+                gc.freeze()
             continue
         line, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 1)
         if not line:
-            break
-        if os.fork() == 0:
+            return
+        pid = os.fork()
+        if pid == 0:
             connection.close()
             with contextlib.suppress(BaseException):
-                supervise(Request.load(line), socket.socket(fileno=descriptors[0]))
+                supervise(Request.load(line), socket.socket(fileno=descriptors[0]), sealed)
             os._exit(0)
+        supervisors.add(pid)
         for descriptor in descriptors:
             os.close(descriptor)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-    limits.end_tree(os.getpid(), keep_root=True)
 
 
-def prepare(root: Path, modules: list[str]) -> None:
+def prepare(root: Path, modules: list[str]) -> Callable[[], str]:
     """Imports what every grader needs. Never a parallel torch operation: children would hang in theirs."""
     import numpy  # noqa: F401
     import torch
@@ -69,7 +84,6 @@ def prepare(root: Path, modules: list[str]) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ["PYTEST_PLUGINS"] = "torch_kata.plugin,pytest_timeout"
     sys.dont_write_bytecode = True
-    integrity.Seal()  # imports what it watches
     # The first run of pytest imports half of it; done here, a child starts in a tenth of the time.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "test_warm_up.py")
@@ -77,11 +91,13 @@ def prepare(root: Path, modules: list[str]) -> None:
         with open(os.devnull, "w", encoding="utf-8") as sink, contextlib.redirect_stdout(sink):
             pytest.main([str(path), "-c", str(root / "pyproject.toml"), "--noconftest", "-p", "no:cacheprovider"])
         sys.modules.pop("test_warm_up", None)
+    sealed = integrity.seal()
     gc.collect()
     gc.freeze()
+    return sealed
 
 
-def supervise(request: Request, connection: socket.socket) -> None:
+def supervise(request: Request, connection: socket.socket, sealed: Callable[[], str]) -> None:
     """Forks the child that grades, ends it at its limits with all it started, and says how it ended."""
     os.setsid()
     limits.adopt_orphans()
@@ -90,7 +106,8 @@ def supervise(request: Request, connection: socket.socket) -> None:
     try:
         pid = os.fork()
         if pid == 0:
-            _grade(request, connection, folder)
+            limits.die_with_parent()
+            child.report(request, Channel(connection, request.key), folder, sealed)
         # The child's end of the channel is its own; this one opens after it has ended.
         ending = limits.supervise(pid, seconds=request.seconds, memory_mb=request.memory_mb + 512)
         Channel(connection, request.key).send(
@@ -98,22 +115,6 @@ def supervise(request: Request, connection: socket.socket) -> None:
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _grade(request: Request, connection: socket.socket, folder: Path) -> None:
-    status = 70
-    try:
-        limits.die_with_parent()
-        channel = Channel(connection, request.key)
-        # A process that the learner forks must neither repeat our lines nor hold the channel open.
-        os.register_at_fork(after_in_child=connection.close)
-        child.run(request, channel, folder)
-        status = 0
-    except BaseException as error:
-        with contextlib.suppress(BaseException):
-            channel.send("broken", message=f"{type(error).__name__}: {error}")
-    finally:
-        os._exit(status)
 
 
 if __name__ == "__main__":
