@@ -93,7 +93,8 @@ def list_(selection: Annotated[list[str] | None, typer.Argument(metavar="[題目
     from torch_kata import render
 
     tasks = catalog.select(selection or ["all"], states)
-    render.console().print(render.task_list(catalog, tasks, states, summaries))
+    console = render.console()
+    console.print(render.task_list(catalog, tasks, states, summaries, console.width))
 
 
 @app.command()

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from torch_kata.catalog import Catalog, Task
+from torch_kata.catalog import Catalog, Chapter, Task
 from torch_kata.progress import Summary
 from torch_kata.verdict import CATEGORIES, STATUSES, Check, Verdict
 
@@ -22,9 +22,9 @@ BAR = 24
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console for the terminal, or for a pipe: then 100 columns wide, and never colored."""
+    """A console for the terminal, or for a pipe: then wide enough for every title, and never colored."""
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else 100
+    width = None if stream.isatty() else 140
     return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, emoji=False)
 
 
@@ -172,28 +172,30 @@ def bar(part: float, whole: float) -> Text:
 
 
 def task_list(
-    catalog: Catalog, tasks: list[Task], states: dict[int, str], summaries: dict[int, Summary]
+    catalog: Catalog, tasks: list[Task], states: dict[int, str], summaries: dict[int, Summary], width: int
 ) -> RenderableType:
-    """One line a task, by chapter."""
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    """One line a task, by chapter; without the titles where `width` has no room for them."""
+    titled = width >= 90
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=titled)
     table.add_column("", width=1)
     table.add_column("題", justify="right", min_width=3)
     table.add_column("名稱", min_width=max(len(task.slug) for task in tasks))
-    table.add_column("題目", overflow="ellipsis", no_wrap=True, ratio=1)
-    for title, width in (("難度", 4), ("分鐘", 4), ("狀態", 6), ("嘗試", 4), ("最快", 5)):
-        table.add_column(title, justify="left" if title == "狀態" else "right", min_width=width, no_wrap=True)
+    if titled:
+        table.add_column("題目", overflow="ellipsis", no_wrap=True, ratio=1)
+    for title, columns in (("難度", 4), ("分鐘", 4), ("狀態", 6), ("嘗試", 4), ("最快", 5)):
+        table.add_column(title, justify="left" if title == "狀態" else "right", min_width=columns, no_wrap=True)
     for chapter in catalog.chapters:
         mine = [task for task in chapter.tasks if task in tasks]
         if not mine:
             continue
-        table.add_row("", "", Text(chapter.name.split("_")[0], style="bold"), Text(chapter.title, style="bold"))
+        table.add_row("", "", *_chapter_cells(chapter, titled))
         for task in mine:
             summary, state = summaries.get(task.id), states[task.id]
             table.add_row(
                 mark(state),
                 str(task.id),
                 task.slug,
-                task.title,
+                *([task.title] if titled else []),
                 f"{task.level}/5",
                 str(task.minutes),
                 Text(STATES[state], style=MARKS.get(state, ("", "red"))[1]),
@@ -201,6 +203,11 @@ def task_list(
                 f"{summary.best_ratio:.2f}x" if summary and summary.best_ratio is not None else "",
             )
     return table
+
+
+def _chapter_cells(chapter: Chapter, titled: bool) -> list[Text]:
+    name = chapter.name.split("_")[0]
+    return [Text(word, style="bold") for word in ([name, chapter.title] if titled else [f"{name} {chapter.title}"])]
 
 
 def timings(times: dict[str, list[float]]) -> RenderableType:
