@@ -31,7 +31,7 @@
     行為  真的有 world_size 個行程；每個 rank 的 forward 都經過 DistributedDataParallel；
           world_size 整除長度時，每個 epoch 每筆資料恰好一次；順序同 DistributedSampler；
           batch_size 是合計；
-          某個 rank 拋出例外時，呼叫者在 30 秒內得到一個例外，訊息含有那個 rank 的例外訊息；
+          某個 rank 拋出例外時，呼叫者在那之後 30 秒內得到一個例外，訊息含有那個 rank 的例外訊息；
           rank 突然死去（例如 os._exit(137)）時，訊息含有它的 exit code；都不留下任何行程
           （multiprocessing 的 resource tracker 除外）；
           兩個執行緒同時呼叫 train_ddp 互不干擾；呼叫者的環境變數不變
