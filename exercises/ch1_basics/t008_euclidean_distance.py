@@ -13,14 +13,15 @@
 
 介面
     euclidean_distance(a, b)
-        兩個形狀相同、維度不限的浮點 tensor，傳回純量。形狀不同（能 broadcast 的也算）拋出 ValueError。
+        兩個形狀相同、維度不限的浮點 tensor，傳回純量。形狀不同（能 broadcast 的也算）拋出 ValueError，訊息要寫出
+        兩者的形狀。
     pairwise_distances(x, y)
         x (n, d)、y (m, d)，傳回 (n, m)，第 i 列第 j 行是 x[i] 與 y[j] 的距離。不是 2 維，或 d 不同（其一為 1
-        也算），拋出 ValueError。
-    形狀不合時，訊息要寫出兩者的形狀；結果的 dtype 與輸入相同。
+        也算），拋出 ValueError；d 不同時訊息要寫出兩個 d（寫出形狀也行）。
+    結果的 dtype 與輸入相同。
 
 評分
-    形狀  純量；(n, m)，n 或 m 為 0 也可以；dtype 與輸入相同
+    形狀  純量；(n, m)；dtype 與輸入相同
     數值  符合定義，float32 與 float64；輸入不連續也可以
           float32 的精度：兩群點在 +1e4 與 −1e4 附近，同群的點相距約 0.1，這些距離的誤差不超過 1e-3
     梯度  gradcheck 通過；重合的點距離是 0，它們之間的梯度是 0，其餘的梯度不受影響

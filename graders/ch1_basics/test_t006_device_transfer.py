@@ -105,7 +105,7 @@ def test_container_type(submission, rng, kind):
 @pytest.mark.behaviour
 def test_other_leaves(submission, rng):
     """不是 tensor 的葉子以同一個物件傳回"""
-    leaves = [None, 10**9, 2.5, "cat", b"raw", np.arange(3), object(), {1, 2}, range(4)]
+    leaves = [None, 10**9, 2.5, "cat", b"raw", np.arange(3), object(), range(4)]
     original = {"x": rng.normal((2,)), "leaves": [*leaves, tuple(leaves)], "bare": None}
     assert_same_structure(submission.to_device(original, "meta"), original)
     check(submission.to_device("cat", "meta") == "cat", "單獨一個字串應原樣傳回", "bare leaf")

@@ -19,5 +19,4 @@ def pairwise_distances(x, y):
         raise ValueError(f"expected two matrices, got {x.shape} and {y.shape}")
     if x.size(1) != y.size(1):
         raise ValueError(f"the points have {x.size(1)} and {y.size(1)} coordinates")
-    result = [_root((row - y).pow(2).sum(dim=1)) for row in x]
-    return torch.stack(result) if result else x.new_zeros(0, len(y))
+    return torch.stack([_root((row - y).pow(2).sum(dim=1)) for row in x])
