@@ -49,10 +49,12 @@ def reason(error: BaseException, submission: ModuleType | None) -> str:
         message = f"檔案裡沒有 {error.name}：請照題目的介面命名"
     elif isinstance(error, NotRunHere):
         message = "你的程式拋出 NotRunHere：評分不會因此略過"
-    elif isinstance(error, pytest.exit.Exception) and "Quitting debugger" in text:
+    elif kind == "BdbQuit" or (isinstance(error, pytest.exit.Exception) and "Quitting debugger" in text):
         message = "程式裡留著 breakpoint() 或 pdb.set_trace()：自動評分時無法除錯，要除錯請用 pytest --pdb"
     elif isinstance(error, pytest.skip.Exception | pytest.xfail.Exception | pytest.exit.Exception | unittest.SkipTest):
         message = f"你的程式呼叫了 pytest.{_outcome(error)}：評分不會因此略過"
+    elif isinstance(error, OSError) and text.startswith("pytest: reading from stdin"):
+        message = "你的程式在等鍵盤輸入（input()？）：評分時沒有人會輸入"
     elif isinstance(error, SystemExit):
         message = f"你的程式呼叫了 sys.exit({text})：函式不該結束整個程式"
     elif isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:

@@ -68,7 +68,7 @@ def grade(
                     waiting.append((task, run))
                 else:
                     yield _conclude(task, run, settings, pool)
-        except BaseException:  # Ctrl-C: do not wait for what still runs
+        except KeyboardInterrupt:  # do not wait for what still runs
             executor.shutdown(wait=False, cancel_futures=True)
             pool.close()
             raise

@@ -170,7 +170,7 @@ def submission(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
             module = load_submission(path)
     finally:
         _end_copies(config)
-    if meddling := _meddling(request.node, settings, switches):
+    if meddling := _meddling(request.node, settings, switches, None):
         raise SubmissionError(f"匯入時{meddling}")
     config.stash[CHECKS]["module", task.id] = module
     yield module
@@ -196,18 +196,20 @@ def replaced(config: pytest.Config, *graders: ModuleType) -> str:
     return "、".join(filter(None, [seals[module]() for module in (None, *graders)]))
 
 
-def _meddling(node: pytest.Module, settings: dict, switches: dict) -> str:
+def _meddling(node: pytest.Module, settings: dict, switches: dict, error: BaseException | None) -> str:
     """What the learner's code changed that others rely on, in words, after putting it back; empty if nothing."""
-    broken = replaced(node.config, node.obj)
     change = effects.changed_setting(settings)
     if change:
         effects.restore_settings(settings)
+    # After the settings: torch itself replaces torch.Storage with the default dtype.
+    broken = replaced(node.config, node.obj)
     switched = integrity.switched(switches) if APART in node.config.stash else ""
     if broken:
         return f"替換了 {broken}：評分所依賴的函式不能改"
     if change:
         return f"有副作用：{change}"
-    return f"動了 {switched}，而且沒有還原：評分要靠它" if switched else ""
+    # An exception may leave these as they were inside of a block.
+    return f"動了 {switched}，而且沒有還原：評分要靠它" if switched and not error else ""
 
 
 @pytest.fixture
@@ -302,7 +304,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     _end_copies(pyfuncitem.config)
     if isinstance(error, MemoryError):
         traceback.clear_frames(error.__traceback__)  # they hold what filled the memory
-    meddling = _meddling(pyfuncitem.getparent(pytest.Module), settings, switches)
+    meddling = _meddling(pyfuncitem.getparent(pytest.Module), settings, switches, error)
     if meddling and not (error and (explain.is_todo(error) or explain.is_timeout(error))):
         raise CheckFailed(f"你的程式{meddling}", f"meddling {meddling}") from error
     if error:

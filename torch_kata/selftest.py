@@ -94,7 +94,8 @@ def _verdict(task: Task, target: Path, pool: Pool, seed: int, *, unsolved: bool 
         text = original(task)
         with tempfile.TemporaryDirectory(prefix="kata-stub-") as folder:
             return _verdict(task, write_answer(task, text, Path(folder).resolve()), pool, seed)
-    return next(iter(grade([task], Settings(target, seed, diagnose=False), pool, jobs=1)))
+    [verdict] = grade([task], Settings(target, seed, diagnose=False), pool, jobs=1)
+    return verdict
 
 
 def _mistakes(task: Task, mistakes: list[Mistake], row: Row, pool: Pool, seed: int) -> None:

@@ -61,6 +61,8 @@ def load_submission(path: Path) -> ModuleType:
             raise SubmissionError(f"匯入時拋出 SyntaxError: {said(error)}") from error
         line = (error.text or "").strip()
         raise SubmissionError(f"第 {error.lineno} 行有語法錯誤（{error.msg}）：{line}") from error
+    except UnicodeDecodeError as error:
+        raise SubmissionError(f"檔案不是 UTF-8：{said(error)}") from error
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -77,7 +79,8 @@ def _execute(path: Path, name: str) -> ModuleType:
     sys.modules[name] = module
     try:
         # Compiled from the text, never from a cached .pyc: an editor may save twice within the clock's resolution.
-        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
+        text = importlib.util.decode_source(path.read_bytes())
+        exec(compile(text, str(path), "exec", dont_inherit=True), module.__dict__)
     except BaseException as error:
         sys.modules.pop(name, None)
         if isinstance(error, MemoryError):

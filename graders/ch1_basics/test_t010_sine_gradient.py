@@ -153,7 +153,7 @@ def test_no_graph(submission, rng):
     """結果不帶計算圖"""
     x = rng.normal((4,), requires_grad=True)
     results = {f"nth_derivative 的第 {n} 階": submission.nth_derivative(torch.exp, x, n) for n in range(3)}
-    for name, result in {"sine_gradient": submission.sine_gradient(x), **results}.items():
+    for name, result in {"sine_gradient ": submission.sine_gradient(x), **results}.items():
         assert_equal(result.requires_grad, False, what=f"{name}結果的 requires_grad ")
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from torch_kata import integrity, plugin
 from torch_kata.catalog import Catalog, Task
+from torch_kata.checks import learner
 from torch_kata.runner import limits
 from torch_kata.runner.request import CHANNEL_LOST, Channel, Request
 from torch_kata.submission import said
@@ -53,9 +54,7 @@ class Reporter:
         self.replaced = plugin.replaced(session.config, *session.config.stash[plugin.SEALS])
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo) -> None:
-        closed = [name for name in ("stdout", "stderr") if getattr(sys, name).closed]
-        reason = f"你的程式關掉了 sys.{closed[0]}" if closed else f"{excinfo.typename}: {said(excinfo.value)}"
-        self.channel.send("stopped", message=reason)
+        self.channel.send("stopped", message=_why(excinfo.value))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -160,9 +159,14 @@ def report(request: Request, channel: Channel, folder: Path, sealed: Callable[[]
         status = 0
     except BaseException as error:
         with contextlib.suppress(BaseException):
-            channel.send("broken", message=f"{type(error).__name__}: {error}")
+            channel.send("stopped" if learner.FILES else "broken", message=_why(error))
     finally:
         os._exit(status)
+
+
+def _why(error: BaseException) -> str:
+    closed = [name for name in ("stdout", "stderr") if getattr(sys, name).closed]
+    return f"你的程式關掉了 sys.{closed[0]}" if closed else f"{type(error).__name__}: {said(error)}"
 
 
 if __name__ == "__main__":

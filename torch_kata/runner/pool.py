@@ -168,10 +168,11 @@ def _collect(messages: Iterator[dict], request: Request) -> Run:
             ended, run.leftover = message, message["leftover"]
     run.checks = list(checks.values())
     during = f"在檢查「{checks[current].label}」時" if current in checks else "評分時"
+    if stopped:
+        run.fault = run.fault or ("crashed", f"{during}評分中斷了：{stopped}")
     run.fault = run.fault or _fault(ended, complete, during, request)
-    if not run.fault and (stopped or awaited):
-        why = stopped or f"有 {len(awaited)} 個檢查沒有執行：你的程式動了評分的流程？"
-        run.fault = ("crashed", f"{during}評分中斷了：{why}")
+    if awaited and not run.fault:
+        run.fault = ("crashed", f"{during}評分中斷了：有 {len(awaited)} 個檢查沒有執行，你的程式動了評分的流程？")
     return run
 
 
