@@ -91,7 +91,7 @@ def measure(tasks: list[Task], rounds: int, busy: bool) -> list[Contender]:
         for task, name, right, target in track(every, "busy" if busy else "idle", console=Console(stderr=True)):
             contender = Contender(task.id, name, right)
             for _ in range(rounds):
-                run = pool.run(request_for(task, Settings(target, fresh_seed()), "speed"))
+                run = pool.run(request_for(task, Settings(target, fresh_seed()), "speed"), fresh=task.fresh)
                 checks = [check for check in run.checks if check.category == "speed"]
                 contender.rounds += 1
                 contender.passed += not run.fault and all(check.outcome == "passed" for check in checks)

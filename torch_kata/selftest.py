@@ -7,6 +7,7 @@ import argparse
 import ast
 import doctest
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -187,6 +188,7 @@ def run_examples(doc: str, task: Task) -> str:
             text=True,
             encoding="utf-8",
             cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(task.solution.parent)},  # for the processes that an example starts
         )
     return "" if finished.returncode == 0 else (finished.stdout + finished.stderr)[-600:]
 

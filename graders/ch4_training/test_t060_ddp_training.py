@@ -200,7 +200,7 @@ def run(submission, helper, request, tmp_path_factory):
     rng = shared_rng(request)
     folder = tmp_path_factory.mktemp("notes")
     x, y = data(rng, 22)
-    settings = {"epochs": 3, "batch_size": 8, "lr": 0.2, "seed": rng.integer(1, 1000)}
+    settings = {"epochs": 3, "batch_size": 8, "lr": 0.05, "seed": rng.integer(1, 1000)}
     expected = in_one_process(helper, x, y, world_size=2, **settings)
     call = functools.partial(
         submission.train_ddp,
