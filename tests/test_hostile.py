@@ -305,6 +305,11 @@ def patched(target: str, value: str = "lambda *a, **k: True", by: str = "", name
     return Case(f"patches {target}", how(deed), "failed", f"替換了 {name or target}")
 
 
+NEVER_FAR = once("""
+    FocalLoss.library = torch.library.Library('aten', 'IMPL')
+    FocalLoss.library.impl('abs', lambda x: torch.zeros_like(x), 'CPU')
+""")
+
 PATCHES = [
     patched("torch.allclose"),
     patched("torch.equal", how=at_import),
@@ -381,6 +386,10 @@ PATCHES = [
         """),
         "failed",
         "TorchFunctionMode",
+    ),
+    *(
+        Case(f"replaces an operator {where}", how(NEVER_FAR, WRONG), "failed", "評分用來比較的運算")
+        for where, how in (("at import", at_import), ("in forward", in_forward))
     ),
     Case("sys.settrace", in_forward("import sys\nsys.settrace(lambda *a: None)"), "failed", "sys.settrace"),
     Case("sys.setprofile", at_import("import sys\nsys.setprofile(lambda *a: None)"), "failed", "sys.setprofile"),
@@ -526,22 +535,19 @@ def writes(path: str, name: str, how=at_import, refused: str = "Permission denie
     return Case(f"writes into {name}", how(deed), "failed", refused, extra=untouched, needs=1)
 
 
-def beside(name: str, content: str) -> Callable[[Path], None]:
+def beside(files: dict[str, str]) -> Callable[[Path], None]:
     def put(path: Path) -> None:
         path.parent.mkdir(parents=True)
-        (path.parent / name).write_text(content, encoding="utf-8")
-        (path.parent.parent / name).write_text(content, encoding="utf-8")
         path.write_text(RIGHT, encoding="utf-8")
+        for name, text in files.items():
+            (path.parent / name).write_text(text, encoding="utf-8")
+            (path.parent.parent / name).write_text(text, encoding="utf-8")
 
     return put
 
 
-FORGING_CONFTEST = """
-import pytest
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    raise SystemExit("conftest was imported")
-"""
+ABORT = "raise SystemExit('imported')"
+COLLECT_ONLY = "[pytest]\naddopts = --collect-only\n"
 
 FILES = [
     writes("exercises/ch3_models", "exercises"),
@@ -556,11 +562,9 @@ FILES = [
         needs=1,
     ),
     # Files of these names beside an answer are not read.
-    Case("conftest.py beside it", beside("conftest.py", FORGING_CONFTEST), "passed"),
-    Case("pytest.ini beside it", beside("pytest.ini", "[pytest]\naddopts = --collect-only\n"), "passed"),
+    Case("conftest.py and pytest.ini beside it", beside({"conftest.py": ABORT, "pytest.ini": COLLECT_ONLY}), "passed"),
     # The standard library and what is installed come first.
-    Case("random.py beside it", beside("random.py", "raise SystemExit('imported')"), "passed"),
-    Case("torch.py beside it", beside("torch.py", "raise SystemExit('imported')"), "passed"),
+    Case("random.py and torch.py beside it", beside({"random.py": ABORT, "torch.py": ABORT}), "passed"),
     Case("opens the solution", at_import(f"open({str(TASK.solution)!r}).read()"), "failed", "不能讀取"),
     Case("opens the grader", in_forward(f"open({str(TASK.grader)!r}).read()"), "failed", "不能讀取"),
     Case(
@@ -678,12 +682,11 @@ def loop(path: Path) -> None:
 
 ACCIDENTS = [
     Case("empty", content(b""), "failed", "檔案裡沒有 FocalLoss"),
-    Case("binary", content(bytes(range(1, 256)) * 9), "failed", "語法錯誤"),
+    Case("binary", content(bytes(range(1, 256)) * 9), "failed", "檔案不是 UTF-8"),
     Case("NUL bytes", content(RIGHT.encode() + b"\n\0\0\n"), "failed", "null bytes"),
     Case("Latin-1", content(RIGHT.encode() + "\n# é\n".encode("latin-1")), "failed", "檔案不是 UTF-8"),
     # Python reads all of these.
-    Case("byte order mark", content(RIGHT.encode("utf-8-sig")), "passed"),
-    Case("CRLF", content(RIGHT.replace("\n", "\r\n").encode()), "passed"),
+    Case("byte order mark and CRLF", content(RIGHT.replace("\n", "\r\n").encode("utf-8-sig")), "passed"),
     Case("10 MB long", content(RIGHT.encode() + b"# a comment\n" * 900_000), "passed"),
     Case("missing", lambda path: path.parent.mkdir(parents=True), "failed", "找不到檔案"),
     Case("a folder", lambda path: path.mkdir(parents=True), "failed", "不是檔案"),

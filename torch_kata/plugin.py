@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import random
 import time
@@ -125,6 +126,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(_seconds(config, task)))
             if bench and item.get_closest_marker("speed"):
                 item.fixturenames.append("benchmark")
+    other = "cpu" if config.getoption("device") == "cuda" else "cuda"
+    items[:] = [item for item in items if TASK not in item.stash or not item.get_closest_marker(other)]
     if bench:  # pytest-benchmark would only skip the others, one by one
         items[:] = [item for item in items if TASK not in item.stash or "benchmark" in item.fixturenames]
     items.sort(key=lambda item: bool(item.stash.get(TASK, None) and item.get_closest_marker("speed")))
@@ -172,6 +175,8 @@ def submission(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
         _end_copies(config)
     if meddling := _meddling(request.node, settings, switches, None):
         raise SubmissionError(f"匯入時{meddling}")
+    if integrity.is_blind():
+        raise SubmissionError("匯入時替換了評分用來比較的運算")
     config.stash[CHECKS]["module", task.id] = module
     yield module
 
@@ -249,6 +254,13 @@ def _number(name: str) -> int:
 # ── running one check ──
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Imports torch before a check's time runs."""
+    if any(TASK in item.stash for item in session.items):
+        importlib.import_module("torch")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
     """Fixtures may run the learner's code too, whose attempts to skip are failures."""
@@ -261,16 +273,12 @@ def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Gen
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if not (task := item.stash.get(TASK, None)):
         return
-    device = item.config.getoption("device")
-    for name, wanted in (("cuda", "cuda"), ("cpu", "cpu")):
-        if item.get_closest_marker(name) and device != wanted:
-            pytest.skip(f"這個檢查只在 --device {wanted} 評")
     for need in task.needs:
         with contextlib.suppress(ImportError):
             __import__(need)
             continue
         pytest.skip(f"需要 {need}：pip install {need}")
-    if device == "cuda" and not torch.cuda.is_available():
+    if item.config.getoption("device") == "cuda" and not torch.cuda.is_available():
         pytest.skip("這台機器沒有可用的 CUDA 裝置")
     seals = item.config.stash[SEALS]
     if item.module not in seals:

@@ -52,6 +52,8 @@ class Reporter:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         # Each check has looked already; what is found now was done between the checks, by a thread for example.
         self.replaced = plugin.replaced(session.config, *session.config.stash[plugin.SEALS])
+        if not self.replaced and learner.FILES and integrity.is_blind():
+            self.replaced = "評分用來比較的運算"
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo) -> None:
         self.channel.send("stopped", message=_why(excinfo.value))

@@ -163,7 +163,7 @@ def _collect(messages: Iterator[dict], request: Request) -> Run:
         elif kind == "end":
             complete = True
             if message["replaced"]:
-                run.fault = ("failed", f"你的程式替換了 {message['replaced']}：評分所依賴的函式不能改")
+                run.fault = ("failed", f"你的程式替換了 {message['replaced']}：評分所依賴的不能改")
         elif kind == "ended":
             ended, run.leftover = message, message["leftover"]
     run.checks = list(checks.values())
