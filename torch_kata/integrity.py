@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import math
 import operator
 import os
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from torch_kata.checks import closeness, learner, record
+from torch_kata.checks import learner, record
 
 # What a cheat, or an accident, would patch: comparison, timers, random sources, pytest, and what carries the result.
 # The engine's own modules are watched too, all of them.
@@ -186,17 +187,13 @@ def is_blind() -> bool:
     """Whether a comparison no longer sees a difference, by whatever means: torch.library can replace an operator."""
     torch = sys.modules["torch"]
     for dtype in (torch.float32, torch.float64, torch.int64):
-        wanted = torch.tensor([1, 2], dtype=dtype)
-        try:
-            closeness.assert_close(wanted.clone(), wanted)
-            closeness.assert_close(wanted + torch.tensor([0, 3], dtype=dtype), wanted)
-        except record.CheckFailed as error:
-            if error.evidence["values"] == [1.0, 5.0]:
-                continue
-        except Exception:
-            pass
-        return True
-    return False
+        found, wanted = torch.tensor([1, 5], dtype=dtype), torch.tensor([1, 2], dtype=dtype)
+        near, same = (found - wanted).abs() <= 1, found == wanted
+        if [near.tolist(), same.tolist(), (found != wanted).tolist()] != [[True, False], [True, False], [False, True]]:
+            return True
+        if bool(near.all()) or not bool((~same).any()) or torch.equal(found, wanted):
+            return True
+    return torch.isfinite(torch.tensor([1.0, math.nan, math.inf])).tolist() != [True, False, False]
 
 
 class Secrets:
