@@ -49,7 +49,7 @@ def run(pristine: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             capture_output=True,
             text=True,
             encoding=options.pop("encoding", "utf-8"),
-            timeout=300,
+            timeout=900,
             **options,
         )
 

@@ -37,6 +37,13 @@ def test_grading_all_untouched_stubs(run, home):
     assert not any(check["outcome"] == "passed" for task in document["tasks"] for check in task["checks"])
 
 
+def test_grading_all_solutions(run, home):
+    finished = run("grade", "all", "--target", "solutions", "--json", env=home)
+    tasks = json.loads(finished.stdout)["tasks"]
+    assert [task for task in tasks if task["status"] != "passed"] == []
+    assert finished.returncode == 0 and len(tasks) == len(Catalog().tasks)
+
+
 def test_json_has_what_the_design_says(run, home):
     finished = run("grade", "29", "--target", "solutions", "--json", "--seed", "7", env=home)
     document = json.loads(finished.stdout)
