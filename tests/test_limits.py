@@ -328,10 +328,10 @@ def test_fork_bomb():
             fork(lambda: bomb(generations - 1))
         time.sleep(20)
 
-    result = ending(lambda: bomb(6), seconds=10)
+    result = ending(lambda: bomb(6), seconds=60)
     assert result.kind == "processes"
     assert len(result.leftover) >= limits.MAX_PROCESSES
-    assert result.seconds < 5
+    assert result.seconds < 20  # before the bomb burns out by itself
 
 
 def test_process_that_flees_by_forking_again_and_again():
@@ -349,8 +349,11 @@ def test_resource_tracker_is_not_reported_and_cleans_up():
     names, sink = os.pipe()
 
     def task():
+        from multiprocessing import resource_tracker
         from multiprocessing.shared_memory import SharedMemory
 
+        # An earlier test may have started this process's own tracker, which a fork would go on using.
+        resource_tracker._resource_tracker._fd = resource_tracker._resource_tracker._pid = None
         memory = SharedMemory(create=True, size=1000)
         os.write(sink, memory.name.encode())
         os._exit(0)
