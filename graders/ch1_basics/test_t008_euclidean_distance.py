@@ -9,6 +9,7 @@ from torch_kata.checks import (
     assert_gradients,
     assert_shape,
     assert_within_budget,
+    check,
     forbid,
     raises,
     torch,
@@ -69,9 +70,12 @@ def test_precision(submission, rng):
     y = centre + rng.uniform((2, 3, 5), high=0.01) + 0.1 * torch.eye(5, device=rng.device)[:3]
     expected = distances(x.flatten(0, 1), y.flatten(0, 1))
     result = submission.pairwise_distances(x.flatten(0, 1), y.flatten(0, 1))
+    assert_shape(result, expected.shape, "距離")
     for group, name in enumerate(("+1e4", "−1e4")):
         near = slice(4 * group, 4 * group + 4), slice(3 * group, 3 * group + 3)
-        assert_close(result[near], expected[near], rtol=0, atol=1e-3, what=f"{name} 附近近點的距離")
+        error = float((result[near].double() - expected[near]).abs().nan_to_num(nan=9.0).max())
+        # 抵消後剩下的只是捨入誤差，同一段程式每次都可能不同：診斷看的是抵消這件事，不是那些值。
+        check(error <= 1e-3, f"{name} 附近近點的距離誤差達 {error:.3g}，上限是 1e-3", "cancellation")
     assert_close(result, expected, rtol=1e-5, atol=1e-3, what="兩群之間的距離")
     for i in range(3):
         one = submission.euclidean_distance(x[0, i], y[0, i])
