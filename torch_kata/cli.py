@@ -143,7 +143,7 @@ def grade(
     tasks = catalog.select(selection, states)
     folder = resolve_target(target)
     _check_device(device)
-    with _pool(tasks) as pool:
+    with _pool(tasks, lasting=len(tasks) > 2) as pool:
         if device == "cpu":
             pool.start()  # imports torch while we import the rest
         verdicts, unrecorded = _graded(tasks, folder, device, seed, pool, jobs=jobs, quiet=as_json)
@@ -323,10 +323,10 @@ def _note(task: Task, kind: str) -> None:
         print(f"kata: {error}", file=sys.stderr)
 
 
-def _pool(tasks: list[Task]):
+def _pool(tasks: list[Task], *, lasting: bool = True):
     from torch_kata.runner.pool import Pool
 
-    return Pool(tasks)
+    return Pool(tasks, lasting=lasting)
 
 
 def _check_device(device: str) -> None:

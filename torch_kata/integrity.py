@@ -30,16 +30,25 @@ WATCHED = """
 # Whose classes and functions are looked into: what a check's result passes through, and what it is compared with.
 _INSIDE = (__package__, "_pytest", "pluggy", "pytest_timeout", "json", "torch.nn", "torch.testing")
 
+# What every check looks at again: comparison, and what carries its outcome. The others wait until the run ends.
+_QUICK = """
+    builtins torch torch.Tensor torch.nn.Module torch.testing time random json signal _pytest.runner.CallInfo
+    _pytest.reports.TestReport torch_kata.plugin torch_kata.explain torch_kata.checks torch_kata.checks.closeness
+    torch_kata.checks.gradients torch_kata.checks.effects torch_kata.checks.calls torch_kata.checks.record
+    torch_kata.checks.speed torch_kata.checks.learner torch_kata.runner.child.Reporter torch_kata.runner.request.Channel
+""".split()  # noqa: SIM905
+
 # pytest sets the interpreter's hooks and takes them back; the answer at hand is looked at by `switches`.
 _CHANGING = ("excepthook", "unraisablehook", "breakpointhook", "displayhook", "FILES", "REFERENCES")
 _IMMUTABLE_TYPE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
 
 
-def seal(*modules: ModuleType) -> Callable[[], str]:
+def seal(*modules: ModuleType) -> Callable[[bool], str]:
     """A function that names what was replaced since now, after putting it back; it gives "" if nothing was.
 
     It looks at the callables of `modules`, or of the watched ones; of some it also looks at the code, and at the
     methods of the classes; in the engine at constants too. torch may add attributes, and wraps some functions itself.
+    Unless it is told to be thorough it looks at what matters most: a tenth of the time, and every check takes it.
     """
     # A closure with references of its own to all it calls: no attribute of a module leads to it.
     every, pull, same, length, pair, put, take = all, map, operator.is_, len, zip, setattr, delattr
@@ -56,12 +65,13 @@ def seal(*modules: ModuleType) -> Callable[[], str]:
                 tables.append((label, function.__kwdefaults__ or {}))
             elif isinstance(value, dict) and (key.isupper() or key.startswith("_global_")):
                 tables.append((label, value))
+    quick = [owner for owner in owners if modules or owner[0] in _QUICK]
     states = [(f, label, f.__code__, f.__defaults__, f.__kwdefaults__) for f, label in functions.items()]
     tables = [(label, table, [*table], [*table.values()]) for label, table in tables if table or "_global_" in label]
 
-    def broken() -> str:
+    def broken(thorough: bool) -> str:
         found = []
-        for name, owner, now, keys, originals, size in owners:
+        for name, owner, now, keys, originals, size in owners if thorough else quick:
             if not every(pull(same, pull(now.get, keys), originals)):
                 for key, original in pair(keys, originals):
                     if now.get(key) is not original and not by_torch(now.get(key), original):
@@ -73,14 +83,14 @@ def seal(*modules: ModuleType) -> Callable[[], str]:
                     if key not in keys and (original := inherited(owner, key)) and not by_torch(now[key], original):
                         found.append(f"{name}.{key}")
                         take(owner, key)
-        for function, label, code, defaults, keywords in states:
+        for function, label, code, defaults, keywords in states if thorough else ():
             if not (function.__code__ is code and function.__defaults__ is defaults):
                 found.append(label)
                 function.__code__, function.__defaults__ = code, defaults
             if function.__kwdefaults__ is not keywords:
                 found.append(label)
                 function.__kwdefaults__ = keywords
-        for label, table, keys, values in tables:
+        for label, table, keys, values in tables if thorough else ():
             if length(table) != length(keys) or not every(pull(same, pull(table.get, keys), values)):
                 found.append(label)
                 table.clear()

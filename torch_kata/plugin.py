@@ -35,7 +35,7 @@ TARGET = pytest.StashKey[Path]()
 SEED = pytest.StashKey[int]()
 CHECKS = pytest.StashKey[dict]()
 ESCAPES = (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception, unittest.SkipTest)
-SEALS = pytest.StashKey[dict[ModuleType | None, Callable[[], str]]]()
+SEALS = pytest.StashKey[dict[ModuleType | None, Callable[[bool], str]]]()
 OWNER = pytest.StashKey[int]()
 
 
@@ -173,7 +173,7 @@ def submission(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
             module = load_submission(path)
     finally:
         _end_copies(config)
-    if meddling := _meddling(request.node, settings, switches, None):
+    if meddling := _meddling(request.node, settings, switches, thorough=True):
         raise SubmissionError(f"匯入時{meddling}")
     if integrity.is_blind():
         raise SubmissionError("匯入時替換了評分用來比較的運算")
@@ -195,19 +195,21 @@ def _end_copies(config: pytest.Config) -> None:
         time.sleep(60)  # until the supervisor counts what was left behind
 
 
-def replaced(config: pytest.Config, *graders: ModuleType) -> str:
+def replaced(config: pytest.Config, *graders: ModuleType | None, thorough: bool) -> str:
     """The names of what was replaced in the watched modules and in `graders`, after putting it back."""
     seals = config.stash[SEALS]
-    return "、".join(filter(None, [seals[module]() for module in (None, *graders)]))
+    return "、".join(filter(None, [seals[module](thorough) for module in {None, *graders}]))
 
 
-def _meddling(node: pytest.Module, settings: dict, switches: dict, error: BaseException | None) -> str:
+def _meddling(
+    node: pytest.Module, settings: dict, switches: dict, error: BaseException | None = None, *, thorough: bool
+) -> str:
     """What the learner's code changed that others rely on, in words, after putting it back; empty if nothing."""
     change = effects.changed_setting(settings)
     if change:
         effects.restore_settings(settings)
     # After the settings: torch itself replaces torch.Storage with the default dtype.
-    broken = replaced(node.config, node.obj)
+    broken = replaced(node.config, node.obj, thorough=thorough)
     switched = integrity.switched(switches) if APART in node.config.stash else ""
     if broken:
         return f"替換了 {broken}：評分所依賴的函式不能改"
@@ -312,7 +314,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     _end_copies(pyfuncitem.config)
     if isinstance(error, MemoryError):
         traceback.clear_frames(error.__traceback__)  # they hold what filled the memory
-    meddling = _meddling(pyfuncitem.getparent(pytest.Module), settings, switches, error)
+    # Where the run has an end of its own, it is looked at then.
+    thorough = APART not in pyfuncitem.config.stash
+    meddling = _meddling(pyfuncitem.getparent(pytest.Module), settings, switches, error, thorough=thorough)
     if meddling and not (error and (explain.is_todo(error) or explain.is_timeout(error))):
         raise CheckFailed(f"你的程式{meddling}", f"meddling {meddling}") from error
     if error:

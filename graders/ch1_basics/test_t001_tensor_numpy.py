@@ -150,7 +150,7 @@ def test_graph_untouched(submission, rng):
     node, expected = y.grad_fn, scale.double() * cotangent.double()
     submission.to_numpy(y)
     check(y.requires_grad and y.grad_fn is node, "輸入的計算圖被切斷了（detach_？）：grad_fn 變了", "graph cut")
-    y.backward(cotangent)
+    (y * cotangent).sum().backward()
     assert_close(leaf.grad, expected, what="之後反向傳播的梯度")
 
 

@@ -32,7 +32,6 @@ class Reporter:
     def __init__(self, request: Request, channel: Channel) -> None:
         self.request, self.channel = request, channel
         self.session: pytest.Session | None = None
-        self.replaced = ""
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -48,12 +47,6 @@ class Reporter:
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.session = session
-
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        # Each check has looked already; what is found now was done between the checks, by a thread for example.
-        self.replaced = plugin.replaced(session.config, *session.config.stash[plugin.SEALS])
-        if not self.replaced and learner.FILES and integrity.is_blind():
-            self.replaced = "評分用來比較的運算"
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo) -> None:
         self.channel.send("stopped", message=_why(excinfo.value))
@@ -73,7 +66,7 @@ class Reporter:
                 self.session.shouldstop = "a check ran into its time limit"
 
 
-def run(request: Request, channel: Channel, folder: Path, sealed: Callable[[], str] | None = None) -> None:
+def run(request: Request, channel: Channel, folder: Path, sealed: Callable[[bool], str] | None = None) -> None:
     """Runs the grader in this process, with its temporary files in `folder`, and sends what it establishes.
 
     `sealed` says what was replaced of what the checks rely on since it was made.
@@ -91,19 +84,25 @@ def run(request: Request, channel: Channel, folder: Path, sealed: Callable[[], s
     apart = Confined(plugin.Apart(confine, request.check_seconds), sealed or integrity.seal())
     reporter = Reporter(request, channel)
     code = pytest.main(arguments(task, request), plugins=[reporter, apart])
-    channel.send("end", code=int(code), replaced=reporter.replaced)
+    channel.send("end", code=int(code), replaced=apart.replaced() if learner.FILES else "")
 
 
 class Confined:
     """Hands the plugin what is different in a process of its own."""
 
-    def __init__(self, apart: plugin.Apart, sealed: Callable[[], str]) -> None:
+    def __init__(self, apart: plugin.Apart, sealed: Callable[[bool], str]) -> None:
         self.apart, self.sealed = apart, sealed
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
+        self.config = config
         config.stash[plugin.APART] = self.apart
         config.stash[plugin.SEALS][None] = self.sealed
+
+    def replaced(self) -> str:
+        """What the answer has replaced in the end; each check has looked at the most important already."""
+        found = plugin.replaced(self.config, *self.config.stash[plugin.SEALS], thorough=True)
+        return found or ("評分用來比較的運算" if integrity.is_blind() else "")
 
 
 def arguments(task: Task, request: Request) -> list[str]:
@@ -150,7 +149,7 @@ def main() -> None:
     report(request, channel, Path(sys.argv[1]))
 
 
-def report(request: Request, channel: Channel, folder: Path, sealed: Callable[[], str] | None = None) -> NoReturn:
+def report(request: Request, channel: Channel, folder: Path, sealed: Callable[[bool], str] | None = None) -> NoReturn:
     """Runs the grader, and ends this process whatever happens."""
     status = CHANNEL_LOST
     try:

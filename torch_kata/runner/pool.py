@@ -39,8 +39,10 @@ class Run:
 class Pool:
     """A source of runs for a set of tasks; a context manager. `fork=False` gives each run a process of its own."""
 
-    def __init__(self, tasks: Iterable[Task], *, root: Path = ROOT, fork: bool = CAN_FORK) -> None:
-        self.root, self.fork = root, fork
+    def __init__(
+        self, tasks: Iterable[Task], *, root: Path = ROOT, fork: bool = CAN_FORK, lasting: bool = True
+    ) -> None:
+        self.root, self.fork, self.lasting = root, fork, lasting
         needs = {need for task in tasks for need in task.needs}
         self.modules = [name for name in PRELOADED if name in needs]
         self._server: Server | None = None
@@ -61,7 +63,7 @@ class Pool:
         """Has the server import torch, so that the first run need not wait for all of it."""
         with self._lock:
             if self.fork and (self._server is None or not self._server.alive()):
-                self._server = Server(self.root, self.modules)
+                self._server = Server(self.root, [*self.modules, *(["--later"] if self.lasting else [])])
 
     def run(self, request: Request, *, fresh: bool = False) -> Run:
         """One run, to its end."""

@@ -28,24 +28,27 @@ WARM_UP = "import pytest\n@pytest.mark.parametrize('n', [1])\ndef test(n, tmp_pa
 
 
 def main() -> None:
-    """`python -m torch_kata.runner.server FD ROOT MODULE...`: serves requests that come over the socket FD."""
+    """`python -m torch_kata.runner.server FD ROOT MODULE... [--later]`: serves requests that come over the socket FD.
+
+    With --later it also imports what many graders need, while it waits.
+    """
     # It ends when the other end of the socket is closed. PR_SET_PDEATHSIG would not do: it looks at the thread that
     # started us, which may be a worker of the client's.
     connection = socket.socket(fileno=int(sys.argv[1]))
-    sealed = prepare(Path(sys.argv[2]), sys.argv[3:])
+    sealed = prepare(Path(sys.argv[2]), [name for name in sys.argv[3:] if name != "--later"])
     connection.sendall(b"ready\n")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What a supervisor leaves that was itself ended comes to us: orphans, and its task's folder.
     limits.adopt_orphans()
     with tempfile.TemporaryDirectory(prefix="kata-", ignore_cleanup_errors=True) as folder:
         tempfile.tempdir = folder
-        serve(connection, sealed)
+        serve(connection, sealed, list(LATER) if "--later" in sys.argv else [])
         limits.end_tree(os.getpid(), keep_root=True)
 
 
-def serve(connection: socket.socket, sealed: Callable[[], str]) -> None:
-    """Forks a supervisor for every request, until the other end of the connection is closed."""
-    later, supervisors = list(LATER), set()
+def serve(connection: socket.socket, sealed: Callable[[], str], later: list[str]) -> None:
+    """Forks a supervisor for every request, and imports `later` in between, until the connection is closed."""
+    supervisors: set[int] = set()
     while True:
         ended = {pid for pid in supervisors if os.waitpid(pid, os.WNOHANG)[0]}
         supervisors -= ended
