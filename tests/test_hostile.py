@@ -27,7 +27,7 @@ from torch_kata.verdict import Verdict
 TASK = next(task for task in Catalog().tasks if task.id == 29)
 RIGHT = TASK.solution.read_text(encoding="utf-8")
 WRONG = RIGHT.replace("F.softplus(-z)\n", "F.softplus(-z) * 1.01\n")
-QUICK = {"seconds": 12.0, "check_seconds": 2.0}
+QUICK = {"seconds": 15.0, "check_seconds": 3.0}
 LANDLOCK = limits._landlock_version()
 TOKEN = f"KATA_HOSTILE_{uuid.uuid4().hex}"
 
@@ -103,11 +103,11 @@ STUBBORN = """
 """
 
 RUNAWAY = [
-    Case("loop at import", at_import(SLEEP), "timeout", "超過 2 秒", QUICK),
-    Case("loop in forward", in_forward(SLEEP), "timeout", "超過 2 秒", QUICK),
-    Case("busy loop in forward", in_forward("while True:\n    pass"), "timeout", "超過 2 秒", QUICK),
-    Case("loop that no exception ends", in_forward(STUBBORN), "timeout", "超過整題的時限 12 秒", QUICK),
-    Case("loop at import that no exception ends", at_import(STUBBORN), "timeout", "超過整題的時限 12 秒", QUICK),
+    Case("loop at import", at_import(SLEEP), "timeout", "超過 3 秒", QUICK),
+    Case("loop in forward", in_forward(SLEEP), "timeout", "超過 3 秒", QUICK),
+    Case("busy loop in forward", in_forward("while True:\n    pass"), "timeout", "超過 3 秒", QUICK),
+    Case("loop that no exception ends", in_forward(STUBBORN), "timeout", "超過整題的時限 15 秒", QUICK),
+    Case("loop at import that no exception ends", at_import(STUBBORN), "timeout", "超過整題的時限 15 秒", QUICK),
     Case(
         "limit swallowed, then a right answer",
         in_forward("import time\ntry:\n    time.sleep(60)\nexcept BaseException:\n    pass"),
@@ -122,8 +122,10 @@ RUNAWAY = [
         "攔下了",
         QUICK,
     ),
-    Case("alarm off, then a loop", in_forward("import signal\nsignal.alarm(0)\n" + SLEEP), "timeout", "12 秒", QUICK),
-    Case("stops itself", in_forward("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)"), "timeout", "12", QUICK),
+    Case("alarm off, then a loop", in_forward("import signal\nsignal.alarm(0)\n" + SLEEP), "timeout", "15 秒", QUICK),
+    Case(
+        "stops itself", in_forward("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)"), "timeout", "15 秒", QUICK
+    ),
     Case("torch.empty of 50 GB", in_forward("torch.empty(50 * 2**30, dtype=torch.uint8)"), "failed", "記憶體不足"),
     Case("torch.empty of 50 GB at import", at_import("torch.empty(50 * 2**30, dtype=torch.uint8)"), "failed", "memory"),
     Case("bytearray of 50 GB", in_forward("bytearray(50 * 2**30)"), "failed", "記憶體不足"),
@@ -158,14 +160,24 @@ RUNAWAY = [
     alone("prints for ever", in_forward(once("while True:\n    print('x' * 10_000_000)")), "failed", "File too large"),
 ]
 
+FORKS = """
+    import os
+    for _ in range(9):
+        if os.fork() == 0:
+            for _ in range(8):
+                if os.fork() == 0:
+                    break
+            break
+"""
+
 PROCESSES = [
     alone("fork goes on in the child, at import", at_import("import os\nos.fork()"), "failed", "沒有結束"),
     alone("fork goes on in the child, in forward", in_forward(once("import os\nos.fork()")), "failed", "沒有結束"),
     alone(
-        "ninety children",
+        "seventy children",
         at_import("""
             import os, time
-            for _ in range(90):
+            for _ in range(70):
                 if os.fork() == 0:
                     time.sleep(60)
                     os._exit(0)
@@ -174,7 +186,7 @@ PROCESSES = [
         "crashed",
         "太多行程",
     ),
-    alone("forks of forks", in_forward(once("import os\nfor _ in range(7):\n    os.fork()")), "crashed", "太多行程"),
+    alone("forks of forks", in_forward(once(FORKS)), "crashed", "太多行程"),
     alone(
         "daemon in a session of its own",
         at_import("""
@@ -794,11 +806,9 @@ def test_no_diagnosis_is_made_up(pool, tmp_path):
 
 FRESH = [
     Case("right", RIGHT, "passed"),
-    Case("limit", in_forward(SLEEP), "timeout", "超過 2 秒", QUICK),
-    Case("hard limit", in_forward(STUBBORN), "timeout", "超過整題的時限 12 秒", QUICK),
+    Case("limit", in_forward(SLEEP), "timeout", "超過 3 秒", QUICK),
+    Case("hard limit", in_forward(STUBBORN), "timeout", "超過整題的時限 15 秒", QUICK),
     Case("os._exit(0)", in_forward("import os\nos._exit(0)"), "crashed", "狀態 0"),
-    Case("segmentation fault", in_forward("import ctypes\nctypes.string_at(0)"), "crashed", "SIGSEGV"),
-    Case("KeyboardInterrupt", in_forward("raise KeyboardInterrupt"), "failed", "KeyboardInterrupt"),
     Case("closes every file", at_import("import os\nos.closerange(3, 100)"), "crashed", "私有管道斷了"),
     next(case for case in PATCHES if case.name == "patches torch.allclose"),
     next(case for case in PROCESSES if case.name == "daemon in a session of its own"),
