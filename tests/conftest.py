@@ -40,7 +40,7 @@ def run(pristine: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def call(*arguments: str, cwd: Path = pristine, env: dict[str, str] | None = None, **options: object):
         module = [] if arguments[0] == "-m" else ["-m", "torch_kata.cli"]
         environment = {**os.environ, "PYTHONPATH": str(cwd), "PYTHONIOENCODING": "utf-8", **(env or {})}
-        for name in ("COLUMNS", "PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST"):
+        for name in ("BUILD_NUMBER", "CI", "COLUMNS", "PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST"):
             environment.pop(name, None)
         return subprocess.run(
             [sys.executable, *module, *arguments],

@@ -259,7 +259,7 @@ def _number(name: str) -> int:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Imports torch before a check's time runs."""
-    if any(TASK in item.stash for item in session.items):
+    if not session.config.option.collectonly and any(TASK in item.stash for item in session.items):
         importlib.import_module("torch")
 
 

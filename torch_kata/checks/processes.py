@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -120,10 +121,21 @@ def nothing_left_running(seconds: float = 5.0) -> Iterator[None]:
         fail(f"還有 {len(left)} 個執行緒沒有結束：{'、'.join(left[:3])}", "threads left")
     finally:
         # Else the interpreter, which joins multiprocessing's children at its exit, would wait for them.
-        for process in _children():
-            if process.pid not in children:
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
+        _end([process for process in _children() if process.pid not in children])
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    """Kills them, unheard by DataLoader's handler, which would raise in the middle of a check."""
+    heard = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if processes and heard else None
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    deadline = time.monotonic() + 2
+    while any(process in processes for process in _children()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    if handler is not None:
+        signal.signal(signal.SIGCHLD, handler)
 
 
 @contextlib.contextmanager
