@@ -131,9 +131,10 @@ def _end(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    deadline = time.monotonic() + 2
-    while any(process in processes for process in _children()) and time.monotonic() < deadline:
-        time.sleep(0.005)
+    for process in processes:
+        # Until its last thread is gone, which is when the signal comes; the exit status stays for multiprocessing.
+        with contextlib.suppress(ChildProcessError, AttributeError):
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     if handler is not None:
         signal.signal(signal.SIGCHLD, handler)
 
