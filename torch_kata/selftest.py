@@ -62,7 +62,7 @@ class Row:
         return not self.problems
 
 
-def examine(task: Task, pool: Pool, rounds: int, seeds: Callable[[], int] = fresh_seed) -> Row:
+def examine(task: Task, pool: Pool, rounds: int, jobs: int = 1, seeds: Callable[[], int] = fresh_seed) -> Row:
     """Everything that proves one task's grader."""
     row = Row(task.id, task.slug)
     if drifted(task):
@@ -80,7 +80,7 @@ def examine(task: Task, pool: Pool, rounds: int, seeds: Callable[[], int] = fres
     except UsageError as error:
         row.count("mistakes", False, str(error))
         mistakes = []
-    _mistakes(task, mistakes, row, pool, seeds())
+    _mistakes(task, mistakes, row, pool, seeds(), jobs)
     found = sorted(ALTERNATIVES.glob(f"*/{task.path}"))
     for path in found:
         verdict = _verdict(task, path.parent.parent, pool, seeds())
@@ -99,27 +99,34 @@ def _verdict(task: Task, target: Path, pool: Pool, seed: int, *, unsolved: bool 
     return verdict
 
 
-def _mistakes(task: Task, mistakes: list[Mistake], row: Row, pool: Pool, seed: int) -> None:
-    """Each mistake twice under one seed: as an answer, and as what the answers are compared with."""
+def _mistakes(task: Task, mistakes: list[Mistake], row: Row, pool: Pool, seed: int, jobs: int) -> None:
+    """Each mistake as an answer, and then diagnosed: replayed itself, beside what the others gave as answers."""
     replay = diagnosis.replayer(task, Settings(task.root / "solutions", seed), pool)
-    profiles: dict[Mistake, dict[str, Check]] = {}
+    solution = task.solution.read_text(encoding="utf-8")
+    try:
+        texts = [mistake.apply(solution) for mistake in mistakes]
+    except UsageError as error:
+        row.count("mistakes", False, str(error))
+        return
 
-    def remembered(mistake: Mistake, names: list[str]) -> dict[str, Check]:
-        if mistake not in profiles:
-            profiles[mistake] = replay(mistake, [])
-        return profiles[mistake]
-
-    for mistake in mistakes:
-        try:
-            text = mistake.apply(task.solution.read_text(encoding="utf-8"))
-        except UsageError as error:
-            row.count("mistakes", False, str(error))
-            return
+    def graded(text: str) -> Verdict:
         with tempfile.TemporaryDirectory(prefix="kata-mistake-") as folder:
-            verdict = _verdict(task, write_answer(task, text, Path(folder).resolve()), pool, seed)
+            return _verdict(task, write_answer(task, text, Path(folder).resolve()), pool, seed)
+
+    def diagnosed(mistake: Mistake) -> None:
+        def remembered(other: Mistake, names: list[str]) -> dict[str, Check]:
+            if other == mistake:
+                return replay(mistake, names)
+            return {check.name: check for check in verdicts[other].checks}
+
+        diagnosis.diagnose(task, verdicts[mistake], remembered)
+
+    with ThreadPoolExecutor(jobs) as executor:
+        verdicts = dict(zip(mistakes, executor.map(graded, texts), strict=True))
+        list(executor.map(diagnosed, mistakes))
+    for mistake, verdict in verdicts.items():
         caught = any(check.function == mistake.caught_by for check in verdict.failures)
         row.count("mistakes", caught, f"「{mistake.why}」沒有被 {mistake.caught_by} 抓到：{_told(verdict)}")
-        diagnosis.diagnose(task, verdict, remembered)
         told = {check.diagnosis for check in verdict.failures if check.function == mistake.caught_by}
         other = "、".join(sorted(filter(None, told - {mistake.why}))) or "什麼也沒說"
         row.count("diagnoses", mistake.why in told, f"「{mistake.why}」被說成：{other}（seed {seed}）")
@@ -215,7 +222,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m torch_kata.selftest", description=__doc__)
     parser.add_argument("selection", nargs="*", default=["all"])
     parser.add_argument("--rounds", type=int, default=20, help="runs of each reference, each under a new seed")
-    parser.add_argument("--jobs", type=int, default=JOBS, help="tasks examined at a time")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="tasks examined at a time; of one task, its mistakes")
     parser.add_argument("--json", metavar="FILE", help="also write the matrix as JSON")
     options = parser.parse_args()
     try:
@@ -231,7 +238,8 @@ def main() -> int:
         Progress(console=console, transient=True) as bar,
     ):
         progress = bar.add_task("自我測試", total=len(tasks))
-        for future in as_completed([executor.submit(examine, task, pool, options.rounds) for task in tasks]):
+        jobs = options.jobs if len(tasks) == 1 else 1
+        for future in as_completed([executor.submit(examine, task, pool, options.rounds, jobs) for task in tasks]):
             rows.append(future.result())
             bar.advance(progress)
     rows.sort(key=lambda row: row.id)
