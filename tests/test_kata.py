@@ -122,14 +122,16 @@ def test_bad_input_is_one_line_and_status_2(run, home, arguments, said):
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b""])
-def test_a_damaged_progress_file_is_kept(run, tmp_path, content):
+def test_a_damaged_progress_file_is_kept_aside(run, tmp_path, content):
     path = tmp_path / "progress.db"
     path.write_bytes(content or b"SQLite format 3\0" + b"\xff" * 2000)
     before = path.read_bytes()
     finished = run("list", env={"KATA_HOME": str(tmp_path)})
     assert finished.returncode == 2
     assert "progress.db" in finished.stderr and finished.stderr.count("\n") == 1
-    assert path.read_bytes() == before
+    [kept] = tmp_path.glob("progress-damaged-*.db")
+    assert kept.name in finished.stderr and kept.read_bytes() == before and not path.exists()
+    assert run("list", env={"KATA_HOME": str(tmp_path)}).returncode == 0
 
 
 def test_a_newer_progress_file_is_kept(run, tmp_path):

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from torch_kata import progress as module
+from torch_kata import store
 from torch_kata.errors import UsageError
 from torch_kata.progress import Progress
 from torch_kata.verdict import Check, Verdict
@@ -108,7 +109,7 @@ def test_an_attempt_comes_back_whole(progress):
 
 def test_summary_follows_the_latest_attempt_and_remembers_the_best(progress, monkeypatch):
     clock = iter(["2025-01-03", "2025-01-02", "2025-01-01", "2025-01-04"])  # set back: the order is that of recording
-    monkeypatch.setattr(module, "_now", lambda: next(clock))
+    monkeypatch.setattr(module, "now", lambda: next(clock))
     progress.record(verdict("passed", seconds=2.0, ratios=[1.0, 3.0]))
     progress.record(verdict("passed", seconds=3.0, ratios=[2.0]))
     progress.record(verdict("timeout", seconds=0.1, ratios=[0.1]))
@@ -181,7 +182,7 @@ def test_a_kill_in_the_middle_of_a_write(progress):
 def test_a_kill_with_half_a_write_in_the_file(filled):
     code = """
 import os
-with progress._writing() as connection:
+with progress.writing() as connection:
     before = progress.path.stat().st_size
     connection.execute("UPDATE attempts SET source = zeroblob(5000000)")  # more than SQLite keeps in memory
     print(progress.path.stat().st_size > before, flush=True)
@@ -195,11 +196,36 @@ with progress._writing() as connection:
 
 def test_a_newer_schema_is_left_alone(filled):
     with closing(sqlite3.connect(filled.path)) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 99")
     before = contents(filled.folder)
     for action in (filled.summaries, lambda: filled.record(verdict()), lambda: filled.show_next_hint(1, 1)):
         complaint(action, filled.path, "更新 torch-kata")
     assert contents(filled.folder) == before
+
+
+def test_an_older_file_is_read_and_then_brought_up_to_date(filled):
+    with closing(sqlite3.connect(filled.path)) as connection:
+        for table in ("reviews", "cards", "answers", "interviews"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("PRAGMA user_version = 1")
+    before = contents(filled.folder)
+    assert len(filled.summaries()) == 40 and filled.rows("SELECT * FROM cards", since=2) == []
+    assert contents(filled.folder) == before
+    filled.record(verdict(id=50))
+    assert len(filled.summaries()) == 41 and filled.rows("SELECT 1 FROM cards", since=2) == []
+    with closing(sqlite3.connect(filled.path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (store.SCHEMA,)
+
+
+def test_a_damaged_file_is_kept_aside_with_its_journal(filled):
+    filled.path.write_bytes(b"rubbish")
+    filled.path.with_name("progress.db-journal").write_bytes(b"journal")
+    kept = [store.keep_aside(filled.path)]
+    filled.record(verdict())
+    kept.append(store.keep_aside(filled.path))
+    assert len(set(kept)) == 2 and kept[0].read_bytes() == b"rubbish"
+    assert kept[0].with_name(f"{kept[0].name}-journal").read_bytes() == b"journal"
+    assert filled.summaries() == {}
 
 
 def rubbish(path):
@@ -235,7 +261,7 @@ def test_a_damaged_file_is_left_alone(filled, damage):
     damage(filled.path)
     before = contents(filled.folder)
     for action in (filled.summaries, filled.attempts, lambda: filled.record(verdict())):
-        complaint(action, filled.path, "移到別處")
+        complaint(action, filled.path, "已損壞")
         complaint(lambda: Progress(filled.folder).show_next_hint(1, 1), filled.path)
     assert contents(filled.folder) == before
 
@@ -245,14 +271,14 @@ def test_damage_that_a_write_would_not_meet_is_found_before_it(filled):
         file.seek(8 * 4096)
         file.write(os.urandom(4096))
     before = contents(filled.folder)
-    complaint(lambda: Progress(filled.folder).record_event(1, "show"), filled.path, "移到別處")
+    complaint(lambda: Progress(filled.folder).record_event(1, "show"), filled.path, "已損壞")
     assert contents(filled.folder) == before
 
 
 def test_contents_that_make_no_sense(filled):
     with closing(sqlite3.connect(filled.path)) as connection, connection:
         connection.execute("UPDATE attempts SET checks = ? WHERE id = 3", (b"[{",))
-    complaint(filled.attempts, filled.path, "移到別處")
+    complaint(filled.attempts, filled.path, "已損壞")
 
 
 def test_an_empty_file_is_a_record_not_begun(progress):
@@ -282,7 +308,7 @@ def test_a_read_only_file_can_be_read(filled, monkeypatch):
     connect = sqlite3.connect
     for mode in ("mode=ro", "immutable=1"):
         monkeypatch.setattr(
-            module.sqlite3,
+            sqlite3,
             "connect",
             lambda path, mode=mode, **more: connect(f"{path.as_uri()}?{mode}", uri=True, **more),
         )
@@ -313,7 +339,7 @@ except UsageError as error:
 
 
 def test_a_file_that_another_program_keeps_locked(filled, monkeypatch):
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(store, "BUSY_SECONDS", 0.05)
     with closing(sqlite3.connect(filled.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         complaint(filled.summaries, filled.path, "占用")

@@ -39,7 +39,7 @@ def main() -> None:
     try:
         app()
     except UsageError as error:
-        print(f"kata: {error}", file=sys.stderr)
+        print(f"kata: {error}{_kept_aside(error)}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -284,6 +284,18 @@ def _progress():
     from torch_kata import workspace
 
     return workspace.progress()
+
+
+def _kept_aside(error: UsageError) -> str:
+    """What becomes of a damaged record: it is kept under another name, and the next command begins a new one."""
+    from torch_kata.store import Damaged, keep_aside
+
+    if not isinstance(error, Damaged):
+        return ""
+    try:
+        return f"；已把它改名為 {keep_aside(error.path).name} 保存，再執行一次就從新的紀錄開始"
+    except OSError as reason:
+        return f"；請把它移到別處再試（無法改名：{reason.strerror}）"
 
 
 def _standing() -> tuple[Catalog, dict[int, str], dict]:
