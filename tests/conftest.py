@@ -38,7 +38,7 @@ def run(pristine: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """run("grade", "29", cwd=..., home=..., env={...}): kata as a program; run("-m", "pytest", ...): a module."""
 
     def call(*arguments: str, cwd: Path = pristine, env: dict[str, str] | None = None, **options: object):
-        module = [] if arguments[0] == "-m" else ["-m", "torch_kata.cli"]
+        module = [] if arguments[:1] == ("-m",) else ["-m", "torch_kata.cli"]
         environment = {**os.environ, "PYTHONPATH": str(cwd), "PYTHONIOENCODING": "utf-8", **(env or {})}
         for name in ("BUILD_NUMBER", "CI", "COLUMNS", "PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST"):
             environment.pop(name, None)
@@ -54,3 +54,8 @@ def run(pristine: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return call
+
+
+@pytest.fixture
+def home(tmp_path):
+    return {"KATA_HOME": str(tmp_path / "home")}

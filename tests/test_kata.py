@@ -10,11 +10,6 @@ from torch_kata.catalog import Catalog
 TASK = Catalog().select(["29"])[0]
 
 
-@pytest.fixture
-def home(tmp_path):
-    return {"KATA_HOME": str(tmp_path / "home")}
-
-
 def solve(checkout, *ids):
     for task in Catalog(checkout).select([str(i) for i in ids]):
         task.stub.write_text(task.solution.read_text("utf-8"), "utf-8")

@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from torch_kata import __version__
+from torch_kata import __version__, interview_record, interviewing, practice, reporting
 from torch_kata.catalog import ROOT, Catalog, Task, resolve_target
 from torch_kata.errors import UsageError
+from torch_kata.formats import FORMATS
 
 app = typer.Typer(
     help="PyTorch 面試練習：寫題目、評分、看懂錯在哪裡。選題可寫 29、3-7、ch3、focal_loss、todo、failed、all。",
@@ -59,7 +60,7 @@ def dashboard(
     if context.invoked_subcommand:
         return
     catalog, states, summaries = _standing()
-    from torch_kata import render
+    from torch_kata import render, review
 
     console = render.console()
     console.print(f"[bold]torch-kata[/] {__version__}　PyTorch 面試練習 {len(catalog.tasks)} 題\n")
@@ -68,6 +69,10 @@ def dashboard(
         title = f"{chapter.name.split('_')[0]} {chapter.title}"
         padding = " " * max(1, 26 - render.Text(title).cell_len)
         console.print(render.Text(f"  {title}{padding}").append_text(render.bar(passed, len(chapter.tasks))))
+    due = review.due(_progress())
+    if due:
+        questions = sum(key.startswith("question:") for key in due)
+        console.print(f"\n今天該複習 {len(due) - questions} 題、{questions} 問：kata review")
     failed = [task for task in catalog.tasks if states[task.id] == "failed"]
     if failed:
         console.print("\n未通過：" + "、".join(f"{task.id} {task.slug}" for task in failed[:5]))
@@ -135,7 +140,10 @@ def grade(
     target: Target = "exercises",
     device: Device = "cpu",
     seed: Seed = None,
-    as_json: Annotated[bool, typer.Option("--json", help="在 stdout 印出一份 JSON，別無其他")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="同 --format json")] = False,
+    format: Annotated[
+        str, typer.Option("--format", metavar="|".join(FORMATS), help="text 以外的，stdout 只印一份 JSON，別無其他")
+    ] = "text",
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="同時評幾題（速度檢查永遠單獨評）")] = os.cpu_count() or 1,
 ) -> None:
     """評分。結束狀態：0 全部通過，1 有未通過的，2 用法錯誤。"""
@@ -143,12 +151,15 @@ def grade(
     tasks = catalog.select(selection, states)
     folder = resolve_target(target)
     _check_device(device)
+    if format not in FORMATS:
+        raise UsageError(f"沒有 {format} 這個格式；--format 可用 {'、'.join(FORMATS)}")
+    format = "json" if as_json else format
     with _pool(tasks, lasting=len(tasks) > 2) as pool:
         if device == "cpu":
             pool.start()  # imports torch while we import the rest
-        verdicts, unrecorded = _graded(tasks, folder, device, seed, pool, jobs=jobs, quiet=as_json)
-    if as_json:
-        _print_json(verdicts, target)
+        verdicts, unrecorded = _graded(tasks, folder, device, seed, pool, jobs=jobs, quiet=format != "text")
+    if format != "text":
+        _print_json(verdicts, target, format)
     elif len(verdicts) > 1:
         from torch_kata import render
 
@@ -189,6 +200,7 @@ def hint(task: One) -> None:
     """多給一個提示。"""
     catalog = Catalog()
     chosen = _one(catalog, task)
+    interview_record.keep_shut(_progress(), chosen.id)
     if not chosen.hints:
         print("這一題沒有提示。")
         return
@@ -277,6 +289,12 @@ def bench(
     raise typer.Exit(0 if measured else 1)
 
 
+app.command()(practice.ask)
+app.command("review")(practice.review_)
+app.command("interview")(interviewing.interview_)
+app.command()(reporting.report)
+
+
 # ── what the commands share ──
 
 
@@ -321,6 +339,7 @@ def _one(catalog: Catalog, word: str) -> Task:
 def _opened(word: str, reveal: bool, what: str) -> Task:
     """The task, if its solution may be seen: it has passed, or the learner asks for it."""
     task, progress = _one(Catalog(), word), _progress()
+    interview_record.keep_shut(progress, task.id)
     if not progress.has_passed(task.id) and not reveal:
         raise UsageError(f"第 {task.id} 題還沒通過；通過後再看，或 kata {what} {task.id} --reveal")
     _note(task, "solution" if progress.has_passed(task.id) else "reveal")
@@ -357,7 +376,7 @@ def _graded(
     quiet: bool = False,
 ):
     """The verdicts in order, each shown and recorded as soon as it stands."""
-    from torch_kata import grading, render, seeds
+    from torch_kata import grading, render, review, seeds
 
     settings = grading.Settings(folder, seeds.fresh_seed() if seed is None else seed, device)
     own = folder == ROOT / "exercises"
@@ -377,6 +396,8 @@ def _graded(
             if own and not stale and unrecorded is None:
                 try:
                     _progress().record(verdict, source=sources[task.id])
+                    if verdict.status == "passed":
+                        review.rate_pass(_progress(), task.id)
                 except UsageError as error:  # the verdict is worth more than its record
                     unrecorded = error
     return sorted(verdicts, key=lambda verdict: verdict.id), unrecorded
@@ -389,17 +410,19 @@ def _source(task: Task) -> str | None:
         return None
 
 
-def _print_json(verdicts: list, target: str) -> None:
-    from importlib.metadata import version
+def _print_json(verdicts: list, target: str, format: str) -> None:
+    from torch_kata import formats
 
-    from torch_kata.verdict import document
+    document = formats.exercism(verdicts) if format == "exercism" else formats.gradescope(verdicts)
+    if format == "json":
+        from importlib.metadata import version
 
-    versions = {name: version(name) for name in ("torch", "torchvision", "torch-kata")}
-    versions["python"] = sys.version.split()[0]
-    seed, device = verdicts[0].seed, verdicts[0].device
+        versions = {name: version(name) for name in ("torch", "torchvision", "torch-kata")}
+        versions["python"] = sys.version.split()[0]
+        seed, device = verdicts[0].seed, verdicts[0].device
+        document = formats.ours(verdicts, seed=seed, device=device, target=target, versions=versions)
     ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    text = document(verdicts, seed=seed, device=device, target=target, versions=versions)
-    print(json.dumps(text, ensure_ascii=ascii_only, indent=1))
+    print(json.dumps(document, ensure_ascii=ascii_only, indent=1))
 
 
 def _shown(path: Path) -> str:

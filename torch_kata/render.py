@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from torch_kata.catalog import Catalog, Chapter, Task
 from torch_kata.progress import Summary
 from torch_kata.verdict import CATEGORIES, STATUSES, Check, Verdict
+
+if TYPE_CHECKING:
+    from torch_kata.review import Day
 
 MARKS = {"passed": ("✓", "green"), "todo": ("…", "yellow"), "not_run": ("–", "cyan")}
 STATES = {"passed": "通過", "failed": "未通過", "todo": "未作答"}
@@ -61,11 +65,14 @@ def brief(verdict: Verdict) -> RenderableType:
     return Group(*parts)
 
 
-def full(verdict: Verdict, task: Task) -> RenderableType:
-    """Everything a learner needs to go on: categories, each failed check once, and what the code printed."""
+def full(verdict: Verdict, task: Task, *, commands: bool = True) -> RenderableType:
+    """Everything a learner needs to go on: categories, each failed check once, what the code printed, and which
+    `commands` come next.
+    """
     parts: list[RenderableType] = [headline(verdict)]
     if verdict.status == "todo":
-        parts.append(_indented(f"題目在 {_short(task)}；寫好後再評一次，或用 kata watch 存檔即評。"))
+        if commands:
+            parts.append(_indented(f"題目在 {_short(task)}；寫好後再評一次，或用 kata watch 存檔即評。"))
         return Group(*parts)
     if verdict.message:
         parts.append(_indented(verdict.message, "red" if verdict.status != "not_run" else "cyan"))
@@ -77,7 +84,7 @@ def full(verdict: Verdict, task: Task) -> RenderableType:
         parts.append(_indented("你的程式印出：", "dim"))
         parts.append(_pad(Text("\n".join(printed)[:2000]), 4))
     failed = verdict.status in ("failed", "error", "timeout", "crashed")
-    if failed:
+    if failed and commands:
         parts.append(_indented(f"同樣的輸入再評一次：kata grade {task.id} --seed {verdict.seed}", "dim"))
     return Group(*parts)
 
@@ -245,3 +252,34 @@ def progress(console: Console, total: int, quiet: bool) -> Iterator[Callable[[Ta
                 bar_.update(line, description=f"評分中 {task.id:03d} {task.slug}")
 
         yield advance
+
+
+def hanging(label: str, text: str) -> RenderableType:
+    """A label, and a text whose further lines begin where its first does."""
+    table = Table.grid(padding=0)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text(label), Text(text))
+    return table
+
+
+def plan(days: Iterable[Day], names: Mapping[str, str], minutes: Mapping[str, int]) -> Table:
+    """One row a day: what to repeat, what is new, and how long it takes. What has no name is a question."""
+
+    def listed(keys: tuple[str, ...]) -> Text:
+        asked = sum(key not in names for key in keys)
+        return Text("、".join([names[k] for k in keys if k in names] + [f"問答 {asked} 題"] * bool(asked)) or "–")
+
+    table = Table(
+        "日期",
+        "複習",
+        "新的",
+        Column("分鐘", justify="right"),
+        title="到面試那天的計畫（問答用 kata ask）",
+        show_lines=True,
+    )
+    for day in days:
+        weekday = "一二三四五六日"[day.date.weekday()]
+        total = sum(minutes[key] for key in (*day.again, *day.new))
+        table.add_row(f"{day.date:%m/%d}（{weekday}）", listed(day.again), listed(day.new), str(total))
+    return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch_kata.catalog import Task
@@ -97,21 +97,3 @@ def judge(
     elif outcomes <= {"passed", "not_run"}:
         status, message = "error", "有檢查沒有執行"
     return Verdict(task.id, task.slug, task.chapter, status, seconds, seed, device, message, checks)
-
-
-def document(verdicts: list[Verdict], *, seed: int, device: str, target: str, versions: dict[str, str]) -> dict:
-    """The JSON document of a grading (schema 1)."""
-    tasks = []
-    for verdict in verdicts:
-        entry = asdict(verdict)
-        for check in entry["checks"]:
-            del check["evidence"]
-        tasks.append(entry)
-    return {
-        "schema": SCHEMA,
-        "seed": seed,
-        "device": device,
-        "target": target,
-        "versions": versions,
-        "tasks": tasks,
-    }
