@@ -240,8 +240,11 @@ def main() -> int:
         progress = bar.add_task("自我測試", total=len(tasks))
         jobs = options.jobs if len(tasks) == 1 else 1
         for future in as_completed([executor.submit(examine, task, pool, options.rounds, jobs) for task in tasks]):
-            rows.append(future.result())
+            rows.append(row := future.result())
             bar.advance(progress)
+            if not console.is_terminal or not row.green():  # a long run that is cut off has said something
+                state = "green" if row.green() else f"RED {row.problems[0][:200]}"
+                console.print(f"{row.id:03d} {row.slug}: {state}", markup=False, highlight=False, soft_wrap=True)
     rows.sort(key=lambda row: row.id)
     show(rows, console)
     if options.json:
