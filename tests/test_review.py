@@ -52,6 +52,10 @@ def test_its_files_hold_nothing_unknown():
         assert set(tomllib.loads((bank.FOLDER / f"{group}.toml").read_text(encoding="utf-8"))) == {"question"}
 
 
+def test_the_quick_count_agrees():
+    assert [bank.count_of_task(n) for n in range(1, 93)] == [len(bank.of_task(n)) for n in range(1, 93)]
+
+
 @pytest.mark.parametrize("topic", ["basics", "29", "focal_loss", "ch3", "BatchNorm"])
 def test_a_topic(topic):
     found = bank.about([topic], Catalog())
