@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from torch_kata import __version__, interview_record, interviewing, practice, reporting
+from torch_kata import __version__, bank, interview_record, interviewing, practice, reporting
 from torch_kata.catalog import ROOT, Catalog, Task, resolve_target
 from torch_kata.errors import UsageError
 from torch_kata.formats import FORMATS
@@ -120,6 +120,8 @@ def show(task: One) -> None:
         style="dim",
     )
     console.print(f"檔案 exercises/{chosen.path.as_posix()}", style="dim", soft_wrap=True)
+    if questions := bank.count_of_task(chosen.id):
+        console.print(f"相關的面試問題 {questions} 題：kata ask {chosen.id}", style="dim")
     _note(chosen, "show")
 
 

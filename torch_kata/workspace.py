@@ -52,9 +52,9 @@ def reset(task: Task) -> Path | None:
             folder = home(task.root) / "backups" / task.stem
             folder.mkdir(parents=True, exist_ok=True)
             backup = _unused(folder)
-            _write(backup, task.stub.read_bytes())
+            write(backup, task.stub.read_bytes())
         task.stub.parent.mkdir(parents=True, exist_ok=True)
-        _write(task.stub, original(task).encode("utf-8"))
+        write(task.stub, original(task).encode("utf-8"))
     except OSError as error:
         raise UsageError(f"沒有重設 {task.stem}：無法寫入 {error.filename or task.stub}（{error.strerror}）") from error
     return backup
@@ -66,7 +66,7 @@ def _unused(folder: Path) -> Path:
     return next(path for name in names if not (path := folder / name).exists())
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
     """All of it or nothing: written beside the path and moved over it."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
