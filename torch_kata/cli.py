@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from torch_kata import __version__, bank, interview_record, interviewing, practice, reporting
+from torch_kata import __version__
 from torch_kata.catalog import ROOT, Catalog, Task, resolve_target
 from torch_kata.errors import UsageError
 from torch_kata.formats import FORMATS
@@ -38,6 +39,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):  # a GBK or ASCII terminal shows what it can
             stream.reconfigure(errors="replace")
     try:
+        _register(sys.argv[1:])
         app()
     except UsageError as error:
         print(f"kata: {error}{_kept_aside(error)}", file=sys.stderr)
@@ -69,6 +71,8 @@ def dashboard(
         title = f"{chapter.name.split('_')[0]} {chapter.title}"
         padding = " " * max(1, 26 - render.Text(title).cell_len)
         console.print(render.Text(f"  {title}{padding}").append_text(render.bar(passed, len(chapter.tasks))))
+    if _progress().has_open_interview():
+        console.print("\n[bold]有一場模擬面試還沒結束[/]：kata interview --resume")
     due = review.due(_progress())
     if due:
         questions = sum(key.startswith("question:") for key in due)
@@ -107,7 +111,7 @@ def show(task: One) -> None:
     """印出題目。"""
     catalog, states, summaries = _standing()
     chosen = _one(catalog, task)
-    from torch_kata import originals, render
+    from torch_kata import bank, originals, render
 
     source = originals.original(chosen)
     console = render.console()
@@ -202,7 +206,7 @@ def hint(task: One) -> None:
     """多給一個提示。"""
     catalog = Catalog()
     chosen = _one(catalog, task)
-    interview_record.keep_shut(_progress(), chosen.id)
+    _keep_shut(chosen)
     if not chosen.hints:
         print("這一題沒有提示。")
         return
@@ -291,10 +295,22 @@ def bench(
     raise typer.Exit(0 if measured else 1)
 
 
-app.command()(practice.ask)
-app.command("review")(practice.review_)
-app.command("interview")(interviewing.interview_)
-app.command()(reporting.report)
+# Commands in modules of their own: where each is found, so that another command need not import it.
+ELSEWHERE = {
+    "ask": "practice.ask",
+    "review": "practice.review_",
+    "interview": "interviewing.interview_",
+    "report": "reporting.report",
+}
+
+
+def _register(words: list[str]) -> None:
+    """Adds the command that is asked for; all of them where the list of commands may be shown."""
+    own = {command.name or command.callback.__name__.strip("_") for command in app.registered_commands}
+    asked = next((word for word in words if not word.startswith("-")), "" if words else "list")
+    for name in [asked] if asked in ELSEWHERE else [] if asked in own else ELSEWHERE:
+        module, function = ELSEWHERE[name].split(".")
+        app.command(name)(getattr(importlib.import_module(f"torch_kata.{module}"), function))
 
 
 # ── what the commands share ──
@@ -304,6 +320,14 @@ def _progress():
     from torch_kata import workspace
 
     return workspace.progress()
+
+
+def _keep_shut(task: Task) -> None:
+    """Raises UsageError while a mock interview is open that asks this task."""
+    if _progress().has_open_interview():
+        from torch_kata import interview_record
+
+        interview_record.keep_shut(_progress(), task.id)
 
 
 def _kept_aside(error: UsageError) -> str:
@@ -341,7 +365,7 @@ def _one(catalog: Catalog, word: str) -> Task:
 def _opened(word: str, reveal: bool, what: str) -> Task:
     """The task, if its solution may be seen: it has passed, or the learner asks for it."""
     task, progress = _one(Catalog(), word), _progress()
-    interview_record.keep_shut(progress, task.id)
+    _keep_shut(task)
     if not progress.has_passed(task.id) and not reveal:
         raise UsageError(f"第 {task.id} 題還沒通過；通過後再看，或 kata {what} {task.id} --reveal")
     _note(task, "solution" if progress.has_passed(task.id) else "reveal")

@@ -117,6 +117,9 @@ class Progress(Store):
             connection.execute("INSERT INTO events VALUES (NULL, ?, ?, 'hint')", (task_id, now()))
         return min(shown, available)
 
+    def has_open_interview(self) -> bool:
+        return bool(self.rows("SELECT 1 FROM interviews WHERE ended IS NULL LIMIT 1", since=2))
+
     def record_event(self, task_id: int, kind: str) -> None:
         """Stores that something of EVENTS happened now."""
         if kind not in EVENTS:

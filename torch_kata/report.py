@@ -12,6 +12,7 @@ from pathlib import Path
 
 from torch_kata import bank, review
 from torch_kata.catalog import Catalog, Task
+from torch_kata.picking import categories as marked
 from torch_kata.progress import Progress
 from torch_kata.verdict import CATEGORIES
 
@@ -88,7 +89,7 @@ def compile_report(progress: Progress, catalog: Catalog, *, beside: Path, now: d
     chapters = [_share(c.title, [tasks[t.id] for t in c.tasks]) for c in catalog.chapters]
     questions = _share("問答", [ready.get(question.key, 0.0) for question in bank.questions()])
     categories = [
-        _share(title, [_of_category(latest, task, name, tasks) for task in catalog.tasks if name in _categories(task)])
+        _share(title, [_of_category(latest, task, name, tasks) for task in catalog.tasks if name in marked(task)])
         for name, title in CATEGORIES.items()
     ]
     days = Counter(_day(time) for (time,) in progress.rows("SELECT time FROM attempts"))
@@ -150,11 +151,6 @@ def _of_category(latest: dict, task: Task, category: str, tasks: dict[int, float
     if tasks[task.id]:
         return tasks[task.id]
     return 0.5 if latest.get(task.id, {}).get(category) else 0.0
-
-
-def _categories(task: Task) -> list[str]:
-    text = task.grader.read_text(encoding="utf-8")
-    return [name for name in CATEGORIES if f"@pytest.mark.{name}\n" in text]
 
 
 def _weakest(failures: Counter, counts: Counter, by_id: dict[int, Task], beside: Path) -> list[Weak]:
