@@ -7,7 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from torch_kata.checks import Rng, assert_gradient_close, assert_gradients, assert_same_module, gradients
+from torch_kata.checks import (
+    Rng,
+    assert_gradient_close,
+    assert_gradients,
+    assert_parameter_gradients,
+    assert_same_module,
+    gradients,
+)
 from torch_kata.checks.record import CheckFailed
 
 
@@ -369,6 +376,69 @@ def test_bfloat16_module(rng, oracle):
 def test_evaluation_mode_and_dropout(rng, oracle):
     module = nn.Sequential(Affine(oracle), nn.Dropout(0.5)).eval()
     assert_same_module(module, oracle, rng.normal((5, 6)), rename={k: f"0.{v}" for k, v in RENAME.items()})
+
+
+# ── assert_parameter_gradients ──
+
+
+class Classifier(nn.Module):
+    """An encoder layer (with kinks, and a key bias whose gradient is 0), and a GRU, in some wrong ways."""
+
+    def __init__(self, wrong=""):
+        super().__init__()
+        self.wrong = wrong
+        self.embedding = nn.Embedding(5, 8)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 32, batch_first=True)
+        self.rnn = nn.GRU(8, 6, batch_first=True)
+        self.head = nn.Linear(6, 3)
+        self.register_parameter("frozen", nn.Parameter(torch.ones(3), requires_grad=False))
+        if wrong == "unused":
+            self.unused = nn.Linear(2, 2)
+
+    def forward(self, tokens):
+        x = self.embedding(tokens)
+        x = self.layer(x.detach() + 0 * x if self.wrong == "detached" else x)
+        out = self.rnn(x)[0][:, -1]
+        return self.head(out) * self.frozen, [out]
+
+
+def test_parameter_gradients(rng):
+    tokens = rng.integers(0, 5, (4, 3))
+    module = Classifier().eval()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    assert_parameter_gradients(module, tokens)
+    assert not module.training
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert all(p.grad is None and p.dtype == torch.float32 for p in module.parameters())
+    assert_parameter_gradients(nn.Sequential(nn.Linear(3, 4), nn.Tanh()), rng.normal((2, 3)))
+
+
+def test_wrong_parameter_gradients_are_found(rng):
+    tokens = rng.integers(0, 5, (4, 3))
+    says(refusal(assert_parameter_gradients, Classifier("unused").eval(), tokens), "unused.weight", "None")
+    says(refusal(assert_parameter_gradients, Classifier("detached").eval(), tokens), "embedding.weight", "數值微分")
+    says(refusal(assert_parameter_gradients, nn.Sequential(Classifier(), Detach()).eval(), tokens), "計算圖")
+    half = nn.Sequential(nn.Linear(3, 4), HalfGradient())
+    wanted, got = wrong(refusal(assert_parameter_gradients, half, rng.normal((2, 3))))
+    assert math.isclose(got, wanted / 2, rel_tol=1e-4)
+    with pytest.raises(CheckFailed, match="nan"):
+        assert_parameter_gradients(nn.Sequential(nn.Linear(3, 4), RootOfZero()), rng.normal((2, 3)))
+
+
+class Detach(nn.Module):
+    def forward(self, outputs):
+        return outputs[0].detach()
+
+
+class HalfGradient(nn.Module):
+    def forward(self, x):
+        return x / 2 + x.detach() / 2
+
+
+class RootOfZero(nn.Module):
+    def forward(self, x):
+        return (x - x).sqrt()
 
 
 # ── assert_gradient_close ──

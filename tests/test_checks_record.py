@@ -132,6 +132,18 @@ def test_text():
     assert text_evidence("少了 a") != text_evidence("少了 b")
 
 
+def test_a_path_in_a_message_is_the_same_in_another_temporary_folder(monkeypatch):
+    found = set()
+    for folder in ("/tmp/kata-ab_x", "/tmp/kata-qz_y"):
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        found.add(text_evidence(f"{folder}/pytest/test_a0/x.pt 不完整"))
+    assert len(found) == 1 and "x.pt" in found.pop()
+
+
+def test_an_address_is_no_evidence():
+    assert evidence_of(type("A", (), {"__repr__": lambda self: "<A at 0x7FAB>"})()) == "<A at 0x>"
+
+
 def test_a_new_record():
     record = Record()
     record.ratio = 2.0

@@ -14,7 +14,12 @@ from torch_kata.checks.closeness import (
 )
 from torch_kata.checks.effects import raises, same_random_state, unchanged
 from torch_kata.checks.fixtures import fixture
-from torch_kata.checks.gradients import assert_gradient_close, assert_gradients, assert_same_module
+from torch_kata.checks.gradients import (
+    assert_gradient_close,
+    assert_gradients,
+    assert_parameter_gradients,
+    assert_same_module,
+)
 from torch_kata.checks.memory import assert_memory_growth, tensor_bytes
 from torch_kata.checks.processes import call_within, nothing_left_open, nothing_left_running, run_program, run_python
 from torch_kata.checks.randomness import (
@@ -43,6 +48,7 @@ __all__ = [
     "assert_gradients",
     "assert_mean",
     "assert_memory_growth",
+    "assert_parameter_gradients",
     "assert_rate",
     "assert_same_module",
     "assert_shape",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch_kata.checks.closeness import TOLERANCES, assert_close, assert_finite, plain_tensor
+from torch_kata.checks.closeness import TOLERANCES, assert_close, assert_finite, cast, plain_tensor
 from torch_kata.checks.record import fail
 from torch_kata.lazy import np, torch
 
@@ -99,6 +99,52 @@ def assert_same_module(
             fail(f"{own} {reason}", found)
         loss = narrow and _loss(narrow.parameters[name], wanted)
         assert_gradient_close(got.parameters[own], wanted, loss=loss, what=f"{own} 的梯度")
+
+
+def assert_parameter_gradients(module: torch.nn.Module, *inputs: Any, eps: float = 1e-6, rtol: float = 1e-4) -> None:
+    """Every parameter has a gradient, and it agrees with the central difference along a random direction.
+
+    For modules whose inner names the task leaves open, so that no oracle can be given their weights. A float64 copy of
+    the module runs, in the mode it is in, under one random cotangent; it must give the same output twice. Where a ReLU
+    bends between the two ends the difference is wrong: a gradient fails if it disagrees along three directions.
+    """
+    module = copy.deepcopy(module).double()
+    inputs = tuple(cast(list(inputs), torch.float64))
+    generator = torch.Generator().manual_seed(20260102)
+
+    def total() -> torch.Tensor:
+        outputs = _floating(module(*inputs))
+        return sum((y * c).sum() for y, c in zip(outputs, _cotangents(outputs), strict=True))
+
+    def slope(parameter: torch.Tensor, direction: torch.Tensor) -> float:
+        start, ends = parameter.detach().clone(), []
+        for step in (eps, -eps):
+            with torch.no_grad():
+                parameter.copy_(start + step * direction)
+            ends.append(total().item())  # with a graph: without one torch takes other ways through a module
+        with torch.no_grad():
+            parameter.copy_(start)
+        return (ends[0] - ends[1]) / (2 * eps)
+
+    with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no backward of an RNN in eval mode
+        parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        value = total()
+        if not value.requires_grad:
+            fail(CUT, "no graph")
+        gradients = dict(
+            zip(parameters, torch.autograd.grad(value, [*parameters.values()], allow_unused=True), strict=True)
+        )
+        if missing := [name for name, gradient in gradients.items() if gradient is None]:
+            fail(f"{missing[0]} 的梯度是 None：輸出沒有用到它", missing)
+        for name, gradient in gradients.items():
+            assert_finite(gradient, what=f"{name} 的梯度")
+            for _ in range(3):
+                signs = torch.randint(0, 2, gradient.shape, generator=generator).to(gradient) * 2 - 1
+                got, wanted = float((gradient * signs).sum()), slope(parameters[name], signs)
+                if abs(got - wanted) <= 1e-7 + rtol * max(abs(wanted), float(gradient.norm())):
+                    break
+            else:
+                fail(f"{name} 的梯度與數值微分不符：沿一個隨機方向應為 {wanted:.6g}，得到 {got:.6g}", gradient)
 
 
 def assert_gradient_close(
