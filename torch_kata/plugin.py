@@ -258,9 +258,16 @@ def _number(name: str) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Imports torch before a check's time runs."""
-    if not session.config.option.collectonly and any(TASK in item.stash for item in session.items):
-        importlib.import_module("torch")
+    """Imports torch and what the tasks need before a check's time runs, and has CUDA work in full float32."""
+    if session.config.option.collectonly or not any(TASK in item.stash for item in session.items):
+        return
+    for name in dict.fromkeys(
+        ["torch", *(need for i in session.items if TASK in i.stash for need in i.stash[TASK].needs)]
+    ):
+        with contextlib.suppress(ImportError):  # said where the check is skipped
+            importlib.import_module(name)
+    if session.config.getoption("device") == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # its default; ten bits are too few for any tolerance here
 
 
 @pytest.hookimpl(wrapper=True)
