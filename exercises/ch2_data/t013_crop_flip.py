@@ -17,7 +17,7 @@
     forward(image)
         image (C, H, W)，任何 dtype，可以在任何裝置上，記憶體可以不連續 -> (C, h, w)，同 dtype、同裝置。
         輸出可以是 image 的 view。
-        h > H 或 w > W 時拋出 ValueError，訊息寫出放不下的長度（h 或 w）。
+        h > H 或 w > W 時拋出 ValueError，訊息寫出放不下的那個數（h 或 w 的值）。
 
 評分
     形狀  輸出的形狀與 dtype；size 為整數或 (h, w)，也包含與影像一樣大的

@@ -23,7 +23,7 @@
 
 評分
     形狀  rgb_to_gray 的形狀與 dtype（一張、一批、多一維的一批）；資料集的長度與各種項目的形狀、dtype
-    數值  rgb_to_gray 符合公式，純紅、純綠、純藍、白色恰為係數，不連續的輸入也對；
+    數值  rgb_to_gray 符合公式（該 dtype 的捨入誤差之內），純紅、純綠、純藍、白色也是，不連續的輸入也對；
           PIL（RGB、L、1、P、RGBA、CMYK）與 uint8 的誤差不超過 0.51/255，浮點數不超過 1e-6
     梯度  rgb_to_gray 通過 gradcheck
     行為  建立與取長度時不讀 dataset，每取一項恰好讀一次；label 是原來的物件；不改動輸入與 dataset 裡的張量

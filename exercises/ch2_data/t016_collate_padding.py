@@ -14,7 +14,7 @@
         padded 為 (B, T, *)；lengths 為 (B,) 的 int64，依 padded 的順序，是各項補之前的長度。
         最長的在最前面；長度相同的照輸入的順序。
         Tensor 的 dtype 保持不變；整數的 list 成為 int64，浮點數的 list 成為 torch.get_default_dtype()。
-        空的 list 沒有自己的 dtype，跟著其他項目（list，或一維的 Tensor）。
+        空的 list 沒有自己的 dtype，跟著其他項目（list，或一維的 Tensor）；只有空的 list 時不限。
         batch 是空的時拋出 ValueError。
 
 評分

@@ -12,7 +12,8 @@
 
 介面
     CsvDataset(path, label_column)
-        path 是 UTF-8 的 CSV 檔：逗號分隔；格子裡有逗號時以雙引號包住；空行不是樣本。nan 與 inf 不會出現。
+        path 是 UTF-8 的 CSV 檔：逗號分隔；格子裡有逗號時以雙引號包住；空行（一個字元也沒有）不是樣本。
+        nan 與 inf 不會出現。
         feature_names 是特徵的欄名，classes 是排好的類別，都是 list[str]。
         dataset[i] 是 (特徵, 標籤)：float32 的張量 (d,) 與 Python 的 int。
         以下拋出 ValueError：沒有 label_column 這一欄，訊息含該欄名；檔案是空的或只有欄名，訊息含檔名；
