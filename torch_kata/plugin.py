@@ -258,7 +258,7 @@ def _number(name: str) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Imports torch and what the tasks need before a check's time runs, and has CUDA work in full float32."""
+    """Imports torch and what the tasks need before a check's time runs; one thread, as in the runner; no TF32."""
     if session.config.option.collectonly or not any(TASK in item.stash for item in session.items):
         return
     for name in dict.fromkeys(
@@ -266,6 +266,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     ):
         with contextlib.suppress(ImportError):  # said where the check is skipped
             importlib.import_module(name)
+    torch.set_num_threads(1)  # small operations only get slower with more, a hundred times when other programs run
     if session.config.getoption("device") == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # its default; ten bits are too few for any tolerance here
 

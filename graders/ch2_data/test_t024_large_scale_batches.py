@@ -193,17 +193,7 @@ def test_memory_of_dataset(submission, large, rng):
     assert_equal([tuple(row.shape) for row in rows], [(64,)] * 5, what="各筆的形狀")
 
 
-@pytest.fixture
-def one_thread():
-    """小的運算分給多個執行緒只會更慢，別的程式占著核心時慢上百倍。"""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.behaviour
-@pytest.mark.usefixtures("one_thread")
 def test_memory_of_streaming(submission, large, rng, write):
     """讀完 64 MiB：私有記憶體增加不到 16 MiB，結果也對"""
     path, expected = large

@@ -28,17 +28,6 @@ RNNS = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True)
-def full_precision(device):
-    """cuDNN 的 RNN 預設用 TF32，與 float64 的標準答案會差 1e-3：關掉。"""
-    if device.type != "cuda":
-        yield
-        return
-    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
-    yield
-    torch.backends.cudnn.allow_tf32 = before
-
-
 @pytest.fixture
 def sequences(rng):
     """sequences(lengths)：各條 (T_i, D)。"""

@@ -32,9 +32,11 @@ from torch_kata.checks.randomness import (
 )
 from torch_kata.checks.record import NotRunHere, fail
 from torch_kata.checks.speed import assert_within_budget
+from torch_kata.checks.training import Adam
 from torch_kata.lazy import F, nn, np, torch
 
 __all__ = [
+    "Adam",
     "F",
     "NotRunHere",
     "Rng",

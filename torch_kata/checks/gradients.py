@@ -160,7 +160,7 @@ def assert_gradient_close(
             return
         wanted = torch.zeros_like(got, dtype=torch.float64)
     if got is None:
-        fail(f"{what}是 None：沒有梯度傳到", "None")
+        fail(f"{what}是 None：沒有梯度傳到", f"no gradient: {what}")
     plain_tensor(got, what)
     rms = float(wanted.double().square().mean().sqrt())
     scale = {torch.float64: 1e-7, torch.float32: 1e-4}.get(got.dtype, 3e-2)

@@ -22,7 +22,7 @@ from torch_kata.verdict import Check
 
 CAN_FORK = hasattr(os, "fork") and sys.platform == "linux"
 # Modules whose import is worth sharing and starts no thread.
-PRELOADED = ("torchvision", "scipy.special", "onnx", "onnxruntime", "sklearn")
+PRELOADED = ("torchvision", "scipy.special", "torch._dynamo", "onnx", "onnxruntime", "sklearn")
 
 
 @dataclass
