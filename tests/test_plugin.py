@@ -1,6 +1,8 @@
 """pytest as a learner uses it."""
 
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 from torch_kata.catalog import Catalog
@@ -92,3 +94,18 @@ def test_the_same_seed_gives_the_same_failure(run, checkout):
         for seed in ("7", "7", "8")
     )
     assert first and first == second != third
+
+
+def test_what_pickle_notes_in_a_class_is_no_meddling():
+    code = (
+        "import io, torch\n"
+        "from torch_kata import integrity\n"
+        "broken = integrity.seal()\n"
+        "torch.save(torch.nn.Linear(2, 2), io.BytesIO())\n"
+        "assert broken(True) == '', broken(True)\n"
+        "assert '__new__' in vars(torch.nn.Parameter)\n"
+        "torch.nn.Parameter.__eq__ = lambda self, other: True\n"
+        "assert 'Parameter.__eq__' in broken(True)\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr

@@ -56,8 +56,8 @@ def seal(*modules: ModuleType) -> Callable[[bool], str]:
     owners, functions, tables = [], {}, []
     for name, owner in _owners(modules or _watched()):
         values = _relied_on(name, owner)
-        size = len(vars(owner)) if isinstance(owner, type) else sys.maxsize
-        owners.append((name, owner, vars(owner), [*values], [*values.values()], size))
+        knows_all = frozenset(vars(owner)).issuperset if isinstance(owner, type) else None
+        owners.append((name, owner, vars(owner), [*values], [*values.values()], knows_all))
         for key, value in values.items():
             label, function = f"{name}.{key}", getattr(value, "__func__", value)
             if isinstance(function, FunctionType) and _is_looked_into(name):
@@ -71,16 +71,20 @@ def seal(*modules: ModuleType) -> Callable[[bool], str]:
 
     def broken(thorough: bool) -> str:
         found = []
-        for name, owner, now, keys, originals, size in owners if thorough else quick:
+        for name, owner, now, keys, originals, knows_all in owners if thorough else quick:
             if not every(pull(same, pull(now.get, keys), originals)):
                 for key, original in pair(keys, originals):
                     if now.get(key) is not original and not by_torch(now.get(key), original):
                         found.append(f"{name}.{key}")
                         with tolerant:
                             put(owner, key, original)
-            if length(now) > size:  # an attribute of a class hides one that it inherited
+            if knows_all and not knows_all(now):  # an attribute of a class hides one that it inherited
                 for key in [*now]:
-                    if key not in keys and (original := inherited(owner, key)) and not by_torch(now[key], original):
+                    if (
+                        not knows_all((key,))
+                        and (original := inherited(owner, key))
+                        and not by_torch(now[key], original)
+                    ):
                         found.append(f"{name}.{key}")
                         take(owner, key)
         for function, label, code, defaults, keywords in states if thorough else ():

@@ -45,9 +45,6 @@ def saved(thing):
     """torch.save 的 bytes。"""
     buffer = io.BytesIO()
     torch.save(thing, buffer)
-    # 存一個 nn.Parameter 時，copyreg 會在它的類別上記下 __slotnames__；拿掉，類別才和存之前一樣。
-    if "__slotnames__" in vars(nn.Parameter):
-        del nn.Parameter.__slotnames__
     return buffer.getvalue()
 
 
