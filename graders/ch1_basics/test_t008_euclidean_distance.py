@@ -155,7 +155,7 @@ def test_speed(submission, reference, rng):
         return rng.normal((512, 64)), rng.normal((512, 64))
 
     # 一個執行緒上，參考解 49 ms；其他對的寫法：float64 展開 5、逐維累加 42、對 x 的每一列迴圈 53、平方和加 where 99、
-    # float64 相減 93、repeat_interleave 105（量到參考解的 2.1 到 2.8 倍）。壞的：雙重迴圈加 stack 2,000（41 到 43 倍）、
+    # float64 相減 93、repeat_interleave 105（量到參考解的 2.1 到 2.8 倍）。壞的：雙重迴圈加 stack 2,000（41 倍起）、
     # 雙重迴圈填值 3,900。2.8 與 41 之間取 9。
     assert_within_budget(
         submission.pairwise_distances,
