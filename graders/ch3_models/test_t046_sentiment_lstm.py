@@ -172,7 +172,8 @@ def reviews():
 @pytest.mark.behaviour
 def test_learns(submission, reviews, device):
     """學得會：60 步記住 64 句評論"""
-    # LEARN
+    # 兩種寫法的預設，以及正交、Xavier 的初值，各 100 個種子：396 次 64 句全對，4 次 63 句；損失的對數平均 −7.9，
+    # 最大 −2.1。下限訂在 56（答錯九句）；沒有訓練的約 32 句。
     tokens, lengths, labels, vocabulary = (x.to(device) if isinstance(x, torch.Tensor) else x for x in reviews)
     model = submission.SentimentLSTM(vocabulary, 16, 16, 2).to(device)
     adam = Adam(model.parameters(), lr=1e-2)
@@ -181,4 +182,4 @@ def test_learns(submission, reviews, device):
     with torch.no_grad():
         logits = model.eval()(tokens, lengths)
     right, loss = int((logits.argmax(1) == labels).sum()), float(F.cross_entropy(logits, labels))
-    check(right >= 58, f"訓練 60 步後，64 句只答對 {right} 句（損失 {loss:.3g}）", loss)
+    check(right >= 56, f"訓練 60 步後，64 句只答對 {right} 句（損失 {loss:.3g}）", loss)

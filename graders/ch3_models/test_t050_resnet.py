@@ -196,15 +196,6 @@ def photos(device):
     return ((x - 0.5) / 0.25).to(device), torch.tensor(content[b"labels"][:16]).to(device)
 
 
-@pytest.fixture
-def one_thread():
-    """小的運算分給多個執行緒只會更慢，別的程式占著核心時慢上百倍。"""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def adam(model, loss_of, steps, lr):
     """Adam by its formulas: torch.optim would import torch's compiler first, which takes longer than the training."""
     moments = [(p, torch.zeros_like(p), torch.zeros_like(p)) for p in model.parameters()]
@@ -219,7 +210,6 @@ def adam(model, loss_of, steps, lr):
 
 
 @pytest.mark.behaviour
-@pytest.mark.usefixtures("one_thread")
 def test_learns(submission, photos, device):
     """學得會：60 步記住 16 張圖"""
     # 預設、Kaiming、bn2.weight 為 0 的初始化各 10 個種子，16 張全對；損失的對數平均 −6.2、−6.0、−4.2，

@@ -83,15 +83,6 @@ def images(rng):
     return make
 
 
-@pytest.fixture
-def one_thread():
-    """小的運算分給多個執行緒只會更慢，別的程式占著核心時慢上百倍。"""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.shape
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gram_shape(submission, rng, dtype):
@@ -214,7 +205,6 @@ def test_unchanged(submission, extractor, images):
 
 
 @pytest.mark.behaviour
-@pytest.mark.usefixtures("one_thread")
 def test_photographs(submission, extractor, device):
     """兩張真實的照片：損失降到一半以下"""
     # 30 個隨機的 extractor：剩下的比例最大 0.024，對數平均 −5.17、標準差 0.62；0.5 在七個標準差之外。
