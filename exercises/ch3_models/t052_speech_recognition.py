@@ -34,7 +34,7 @@
 評分
     形狀  log_mel 的 frame 數與 dtype；SpeechRecognizer 的子模組、state_dict 與輸出的形狀（T 大於最長的一段時也是）
     數值  log_mel 與 torchaudio 2.11 的結果相同：三段錄音、三組設定，功率超過該段最大值 1e-6 的地方誤差不超過 1e-3，
-          其餘 2e-2；隨機的波形符合上述公式（float64）；靜音時是 log 1e-10；
+          其餘 2e-2；隨機的波形（也有極小聲的）符合上述公式（float64）；靜音時是 log 1e-10；
           SpeechRecognizer 等於逐段單獨算的結果，logits 相差數百時也是；ctc_greedy_decode 等於上述規則
     梯度  SpeechRecognizer 的輸入與每個參數的梯度（只看長度以內的輸出）
     行為  補的內容與多少不影響輸出；都不改動輸入；
