@@ -106,4 +106,5 @@ def _agrees(check: Check, replayed: dict[str, Check]) -> bool:
 
 
 def _passes(replayed: dict[str, Check], names: list[str]) -> bool:
-    return all(replayed[name].outcome == "passed" for name in names)
+    # A replay that was cut off holds fewer checks, and proves nothing.
+    return all(name in replayed and replayed[name].outcome == "passed" for name in names)
