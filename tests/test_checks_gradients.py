@@ -414,6 +414,13 @@ def test_parameter_gradients(rng):
     assert_parameter_gradients(nn.Sequential(nn.Linear(3, 4), nn.Tanh()), rng.normal((2, 3)))
 
 
+def test_parameter_gradients_next_to_a_bend(rng):
+    x, module = rng.normal((2, 3)), nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    with torch.no_grad():
+        module[0].bias -= module[0](x)[0]  # the ReLU's input is 0 up to rounding, whatever the direction
+    assert_parameter_gradients(module, x)
+
+
 def test_wrong_parameter_gradients_are_found(rng):
     tokens = rng.integers(0, 5, (4, 3))
     says(refusal(assert_parameter_gradients, Classifier("unused").eval(), tokens), "unused.weight", "None")

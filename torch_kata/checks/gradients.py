@@ -106,7 +106,8 @@ def assert_parameter_gradients(module: torch.nn.Module, *inputs: Any, eps: float
 
     For modules whose inner names the task leaves open, so that no oracle can be given their weights. A float64 copy of
     the module runs, in the mode it is in, under one random cotangent; it must give the same output twice. Where a ReLU
-    bends between the two ends the difference is wrong: a gradient fails if it disagrees along three directions.
+    bends between the two ends the difference is wrong: a gradient fails if it disagrees along three directions, and
+    again with all parameters moved a little, since a bend next to the first place is in every direction's way.
     """
     module = copy.deepcopy(module).double()
     inputs = tuple(cast(list(inputs), torch.float64))
@@ -126,8 +127,7 @@ def assert_parameter_gradients(module: torch.nn.Module, *inputs: Any, eps: float
             parameter.copy_(start)
         return (ends[0] - ends[1]) / (2 * eps)
 
-    with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no backward of an RNN in eval mode
-        parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    def disagreement(parameters: dict[str, torch.Tensor]) -> tuple[str, torch.Tensor] | None:
         value = total()
         if not value.requires_grad:
             fail(CUT, "no graph")
@@ -144,7 +144,18 @@ def assert_parameter_gradients(module: torch.nn.Module, *inputs: Any, eps: float
                 if abs(got - wanted) <= 1e-7 + rtol * max(abs(wanted), float(gradient.norm())):
                     break
             else:
-                fail(f"{name} 的梯度與數值微分不符：沿一個隨機方向應為 {wanted:.6g}，得到 {got:.6g}", gradient)
+                return f"{name} 的梯度與數值微分不符：沿一個隨機方向應為 {wanted:.6g}，得到 {got:.6g}", gradient
+        return None
+
+    with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no backward of an RNN in eval mode
+        parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        for _ in range(3):
+            if not (problem := disagreement(parameters)):
+                return
+            with torch.no_grad():
+                for parameter in parameters.values():
+                    parameter += 1e-3 * torch.randn(parameter.shape, generator=generator).to(parameter)
+        fail(*problem)
 
 
 def assert_gradient_close(
