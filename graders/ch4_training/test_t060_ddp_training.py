@@ -49,11 +49,14 @@ def wait_for(folder, ranks, seconds):
 
 
 class Network(nn.Module):
-    """Notes, for each rank in a file of its own, what goes in and the weights at that moment, and those at the end."""
+    """Notes, for each rank in a file of its own, what goes in and the weights at that moment, and those at the end.
 
-    def __init__(self, folder=None, meet=0):
+    Its first forward waits until `meet` ranks have come to the folder `meeting`.
+    """
+
+    def __init__(self, folder=None, meeting=None, meet=0):
         super().__init__()
-        self.folder, self.meet = folder, meet
+        self.folder, self.meeting, self.meet = folder, meeting, meet
         self.layers = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
         self.register_buffer("scale", torch.tensor([1.5, 0.5, -1.0]))
         self.notes = {"rank": -1, "wrapped": True, "inputs": [], "weights": []}
@@ -69,8 +72,8 @@ class Network(nn.Module):
     def note(self, x):
         if not self.notes["inputs"]:
             self.notes["rank"] = dist.get_rank() if dist.is_initialized() else -1
-            arrive(self.folder)
-            wait_for(self.folder, self.meet, 12)
+            arrive(self.meeting)
+            wait_for(self.meeting, self.meet, 12)
         frame, wrapped = sys._getframe(), False
         while frame and not wrapped:
             owner = frame.f_locals.get("self")
@@ -168,59 +171,73 @@ def assert_trained(result, expected, what="訓練後的"):
     assert_close(dict(result), expected, rtol=1e-6, atol=1e-6, what=what)
 
 
-def in_threads(*calls, seconds, mark=None):
-    """What the calls, made at the same time, return or raise; fails when one takes longer than `seconds`.
+class Call(threading.Thread):
+    """A call in a thread of its own, with what it returned or raised."""
 
-    With `mark` they count from when that file appears: what comes before is only the start of the ranks.
-    """
-    outcomes = [None] * len(calls)
+    def __init__(self, call):
+        super().__init__(name="torch-kata-call", daemon=True)
+        self.call, self.outcome = call, None
+        self.start()
 
-    def run(number):
+    def run(self):
         try:
-            outcomes[number] = calls[number]()
+            self.outcome = self.call()
         except BaseException as error:
-            outcomes[number] = error
+            self.outcome = error
 
-    threads = [threading.Thread(target=run, args=(n,), name="torch-kata-call", daemon=True) for n in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    started, deadline = None if mark else time.monotonic(), time.monotonic() + 150
-    while any(thread.is_alive() for thread in threads):
-        if started is None and mark.exists():
-            started = time.monotonic()
-        if started is not None and time.monotonic() > started + seconds or time.monotonic() > deadline:
-            fail(f"{'rank 出錯後' if mark else '呼叫後'} {seconds} 秒，train_ddp 還沒有返回", "hang")
+
+def wait(until, seconds, since="呼叫後"):
+    """Until `until()` is true; fails when that takes longer than `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not until():
+        if time.monotonic() > deadline:
+            fail(f"{since} {seconds} 秒，train_ddp 還沒有返回", "hang")
         time.sleep(0.02)
-    return outcomes
 
 
 @pytest.fixture(scope="module")
 def run(submission, helper, request, tmp_path_factory):
-    """One run, and what its ranks noted; its last batch is smaller than the others."""
+    """One run and what its ranks noted, its last batch smaller than the others; and a second run while it lasts.
+
+    The second starts when the ranks of the first have met, so that a collision harms the second alone.
+    """
     rng = shared_rng(request)
-    folder = tmp_path_factory.mktemp("notes")
-    x, y = data(rng, 22)
-    settings = {"epochs": 3, "batch_size": 8, "lr": 0.05, "seed": rng.integer(1, 1000)}
-    expected = in_one_process(helper, x, y, world_size=2, **settings)
-    call = functools.partial(
-        submission.train_ddp,
-        functools.partial(helper.Network, str(folder)),
-        torch.utils.data.TensorDataset(x.clone(), y.clone()),
-        **settings,
-    )
+    notes_of, meeting = (tmp_path_factory.mktemp(name) for name in ("notes", "meeting"))
+    # With CUDA the second run has nccl and a rank on each device.
+    size, backend = (torch.cuda.device_count(), "nccl") if rng.device.type == "cuda" else (1, "gloo")
+
+    def prepared(length, folder, **settings):
+        x, y = data(rng, length)
+        settings["seed"] = rng.integer(1, 1000)
+        oracle = {key: value for key, value in settings.items() if key != "backend"}
+        make = functools.partial(helper.Network, str(folder), str(meeting), 2 + size)
+        dataset = torch.utils.data.TensorDataset(x.clone(), y.clone())
+        call = functools.partial(submission.train_ddp, make, dataset, **settings)
+        return SimpleNamespace(call=call, x=x, expected=in_one_process(helper, x, y, **oracle), **settings)
+
+    first = prepared(22, notes_of, world_size=2, epochs=3, batch_size=8, lr=0.05)
+    folder = tmp_path_factory.mktemp("second")
+    second = prepared(8 * size, folder, world_size=size, epochs=2, batch_size=4 * size, lr=0.3, backend=backend)
     before = dict(os.environ)
     with nothing_left_running():
-        (result,) = in_threads(call, seconds=150)
-    changed = sorted(name for name in {*before, *os.environ} if before.get(name) != os.environ.get(name))
+        calls = [Call(first.call)]
+        wait(lambda: not calls[0].is_alive() or len(list(meeting.glob("*.here"))) == 2, 100)
+        if not isinstance(calls[0].outcome, BaseException):
+            calls.append(Call(second.call))
+        wait(lambda: not any(call.is_alive() for call in calls), 100)
+    first.changed = sorted(name for name in {*before, *os.environ} if before.get(name) != os.environ.get(name))
     os.environ.clear()
     os.environ.update(before)
-    if isinstance(result, BaseException):
-        raise result
-    notes = {int(path.stem): torch.load(path, weights_only=True) for path in folder.glob("*.pt")}
-    ranks = [notes[pid] for pid in sorted(notes, key=lambda pid: (notes[pid]["rank"], pid))]
-    seen = [[(batch[:, None] == x).all(-1).int().argmax(1).tolist() for batch in rank["inputs"]] for rank in ranks]
-    noted = {"pids": list(notes), "ranks": ranks, "seen": seen, "changed": changed}
-    return SimpleNamespace(result=result, expected=expected, x=x, world_size=2, **settings, **noted)
+    if isinstance(calls[0].outcome, BaseException):
+        raise calls[0].outcome
+    first.result, second.result, first.second = calls[0].outcome, calls[1].outcome, second
+    first.met = len(list(meeting.glob("*.here")))
+    notes = {int(path.stem): torch.load(path, weights_only=True) for path in notes_of.glob("*.pt")}
+    first.pids = list(notes)
+    first.ranks = [notes[pid] for pid in sorted(notes, key=lambda pid: (notes[pid]["rank"], pid))]
+    rows_of = lambda batch: (batch[:, None] == first.x).all(-1).int().argmax(1).tolist()
+    first.seen = [[rows_of(batch) for batch in rank["inputs"]] for rank in first.ranks]
+    return first
 
 
 def epochs_of(run):
@@ -321,7 +338,10 @@ def test_failing_rank(submission, helper, rng, tmp_path, fault):
     dataset = torch.utils.data.TensorDataset(*data(rng, 12))
     call = functools.partial(submission.train_ddp, make, dataset, epochs=1, batch_size=4, lr=0.1)
     with nothing_left_running():
-        (outcome,) = in_threads(call, seconds=30, mark=tmp_path / "mark")
+        call = Call(call)
+        wait(lambda: not call.is_alive() or (tmp_path / "mark").exists(), 100)
+        wait(lambda: not call.is_alive(), 30, "rank 出錯後")
+    outcome = call.outcome
     if not isinstance(outcome, BaseException):
         fail("有一個 rank 失敗了，train_ddp 卻正常返回", "no exception")
     if isinstance(outcome, NotImplementedError):
@@ -333,35 +353,13 @@ def test_failing_rank(submission, helper, rng, tmp_path, fault):
 
 
 @pytest.mark.numeric
-def test_two_calls_at_once(submission, helper, rng, tmp_path, device):
+def test_two_calls_at_once(run):
     """同時呼叫兩次，各自得到自己的結果"""
-    # One rank; with CUDA, nccl and a rank on each device. And two ranks, whose data they cannot divide and which are
-    # therefore padded as the sampler does it.
-    size, backend = (torch.cuda.device_count(), "nccl") if device.type == "cuda" else (1, "gloo")
-    cases = [
-        (8 * size, {"world_size": size, "backend": backend, "batch_size": 4 * size, "lr": 0.3}),
-        (11, {"world_size": 2, "backend": "gloo", "batch_size": 6, "lr": 0.15}),
-    ]
-    calls, expected = [], []
-    for length, settings in cases:
-        x, y = data(rng, length)
-        settings |= {"epochs": 2, "seed": rng.integer(1, 1000)}
-        oracle = {key: value for key, value in settings.items() if key != "backend"}
-        expected.append(in_one_process(helper, x, y, **oracle))
-        # Each rank waits in its first forward until all are there: the two calls do overlap.
-        make = functools.partial(helper.Network, str(tmp_path), meet=size + 2)
-        dataset = torch.utils.data.TensorDataset(x, y)
-        calls.append(functools.partial(submission.train_ddp, make, dataset, **settings))
-    with nothing_left_running():
-        outcomes = in_threads(*calls, seconds=150)
-    for outcome in outcomes:
-        if isinstance(outcome, NotImplementedError):
-            raise outcome
-        if isinstance(outcome, BaseException):
-            lines = str(outcome).strip().splitlines() or [""]
-            fail(f"同時呼叫兩次，其中一次拋出 {type(outcome).__name__}: {lines[-1][:200]}", "collision")
-    count = len(list(tmp_path.glob("*.here")))
-    check(count == size + 2, f"world_size 合計 {size + 2}，卻有 {count} 個行程在訓練", count)
-    for (length, settings), outcome, truth in zip(cases, outcomes, expected, strict=True):
-        which = f"world_size={settings['world_size']}、{length} 筆資料、backend={settings['backend']!r} 的那一次"
-        assert_trained(outcome, truth, f"同時呼叫兩次，{which}，訓練後的")
+    second, outcome = run.second, run.second.result
+    if isinstance(outcome, BaseException):
+        lines = str(outcome).strip().splitlines() or [""]
+        fail(f"同時呼叫兩次，後一次拋出 {type(outcome).__name__}: {lines[-1][:200]}", "collision")
+    count = 2 + second.world_size
+    check(run.met == count, f"world_size 合計 {count}，卻有 {run.met} 個行程在訓練", run.met)
+    which = f"world_size={second.world_size}、backend={second.backend!r}"
+    assert_trained(outcome, second.expected, f"同時呼叫兩次，後一次（{which}）訓練後的")
