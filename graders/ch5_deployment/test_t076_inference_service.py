@@ -67,7 +67,7 @@ def serving(submission, model, **settings):
     call_within(5, service.close, what="close()")
 
 
-def settle(futures, seconds=5.0):
+def settle(futures, seconds=10.0):
     """The results of all futures; an exception stands for itself."""
     for future in futures:
         assert_type(future, Future, "submit 的傳回值")

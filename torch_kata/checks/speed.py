@@ -94,7 +94,7 @@ class _Pair:
             for key, (base, factor) in {"ops": MOST_OPERATORS, "lines": MOST_LINES, "elements": MOST_ELEMENTS}.items()
         }
         names = {"ops": "個 torch 運算", "lines": "行 Python", "elements": "個元素寫入記憶體"}
-        cap = max(limits["ops"], limits["lines"] / 20) if gate else 200_000
+        cap = max(limits["ops"], limits["lines"] / 20) if gate else 20_000
         got, stopped = None, ""
         try:
             with calls.counted_work(files, cap) as work:
@@ -107,12 +107,14 @@ class _Pair:
                 fail(f"太慢：{used}；用向量化運算取代迴圈", {"work": _work_evidence(work)})
         if got is not None:
             self._verify(got, expected, first, second)
-        for _ in range(WARMUPS - 1):
-            self._pair(1, flip=False)
         return work
 
     def ratio(self, factor: float, deadline: float) -> float:
         """The submission's time over the reference's."""
+        for _ in range(WARMUPS - 1):
+            warmup = self._pair(1, flip=False)
+            if warmup[0].wall > LONGEST and (hopeless := _ratio([warmup], "wall")) > 4 * factor:
+                return hopeless
         once = min(_timed(self.reference, self._arguments(1)[1])[0].wall for _ in range(2))
         repeat = max(1, min(MOST_CALLS, math.ceil(SHORTEST / max(once, 1e-7))))
         blocks = [self._block(repeat, deadline, factor)]
