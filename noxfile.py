@@ -14,15 +14,18 @@ ENVIRONMENT = Path(".venv").absolute()
 BIN = ENVIRONMENT / ("Scripts" if sys.platform == "win32" else "bin")
 
 
-def install(session: nox.Session) -> None:
-    """The shared environment, with the project at the versions the tests ran with; nothing when it stands already."""
+def install(session: nox.Session, extra: str = "dev") -> None:
+    """The shared environment, with the project at the versions the tests ran with; nothing when it stands already.
+
+    `extra` names the optional dependencies; those of another session stay.
+    """
     if not (BIN / "python").exists() and not (BIN / "python.exe").exists():
         session.log(f"creating {ENVIRONMENT}")
         subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
-    stamp = ENVIRONMENT / "torch-kata-installed"
+    stamp = ENVIRONMENT / ("torch-kata-installed" if extra == "dev" else f"torch-kata-{extra}-installed")
     wanted = Path("pyproject.toml").read_text("utf-8") + Path("constraints.txt").read_text("utf-8")
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
-        run(session, "python", "-m", "pip", "install", "-e", ".[dev]", "-c", "constraints.txt")
+        run(session, "python", "-m", "pip", "install", "-e", f".[{extra}]", "-c", "constraints.txt")
         stamp.write_text(wanted, "utf-8")
 
 
@@ -80,6 +83,16 @@ def bench(session: nox.Session) -> None:
     install(session)
     own, rest = split(session, "speed")
     run(session, "python", "tests/bench_speed.py" if own else "tests/bench_program.py", *rest)
+
+
+@nox.session
+def serve(session: nox.Session) -> None:
+    """A real TorchServe answers with task 78's archive, on loopback; needs Java. `-- --target solutions`."""
+    install(session)
+    install(session, "serve")
+    # Ctrl-C reaches the program too, and it needs a moment to end the server.
+    patience = {"interrupt_timeout": 30, "terminate_timeout": 30}
+    run(session, "python", "-m", "torch_kata.serve", *session.posargs, **patience)
 
 
 @nox.session
