@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from torch_kata.checks import assert_memory_growth, tensor_bytes
+from torch_kata.checks import assert_memory_growth, held_bytes, tensor_bytes
 from torch_kata.checks.memory import private_bytes
 from torch_kata.checks.record import CheckFailed
 
@@ -93,3 +93,46 @@ def test_tensor_bytes():
     assert tensor_bytes() == 0
     assert tensor_bytes(torch.ones(3, 4), torch.ones(5, dtype=torch.float64), torch.ones(2, dtype=torch.bool)) == 90
     assert tensor_bytes(torch.ones(3, 4).t(), torch.empty(0), torch.ones(2).bfloat16()) == 52
+
+
+class Wrapped(torch.nn.Module):
+    """A float copy kept in some place; 4,000 bytes of weights of its own."""
+
+    def __init__(self, place, kept):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1000))
+        if place == "attribute":
+            self.kept = kept
+        elif place == "list":
+            self.kept = [{"deep": (kept,)}]
+        elif place == "closure":
+            self.register_forward_hook(lambda *_: kept.sum())
+        elif place == "default":
+            self.run = lambda x, w=kept: x @ w
+        elif place == "module":
+            self.kept = [torch.nn.ParameterList([kept])]
+        elif place == "object":
+            self.kept = Holder(kept)
+        elif place == "method":
+            self.kept = Holder(kept).get
+
+
+class Holder:
+    def __init__(self, kept):
+        self.kept = kept
+
+    def get(self):
+        return self.kept
+
+
+@pytest.mark.parametrize("place", ["attribute", "list", "closure", "default", "module", "object", "method"])
+def test_held_bytes_finds_a_copy(place):
+    assert held_bytes(Wrapped(place, torch.zeros(500))) == 4000 + 2000
+
+
+def test_held_bytes_counts_a_storage_once():
+    kept = torch.zeros(30, 20)
+    assert held_bytes([kept, kept.T, kept[3], {"a": kept.view(-1)}]) == 2400
+    assert held_bytes(Wrapped("none", None)) == 4000
+    assert held_bytes(torch.zeros(10, dtype=torch.int8)) == 10
+    assert held_bytes(torch.zeros(10, device="meta")) == 0

@@ -20,7 +20,7 @@ from torch_kata.checks.gradients import (
     assert_parameter_gradients,
     assert_same_module,
 )
-from torch_kata.checks.memory import assert_memory_growth, tensor_bytes
+from torch_kata.checks.memory import assert_memory_growth, held_bytes, tensor_bytes
 from torch_kata.checks.processes import call_within, nothing_left_open, nothing_left_running, run_program, run_python
 from torch_kata.checks.randomness import (
     Rng,
@@ -64,6 +64,7 @@ __all__ = [
     "fail",
     "fixture",
     "forbid",
+    "held_bytes",
     "nn",
     "nothing_left_open",
     "nothing_left_running",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import CellType, FunctionType, MethodType
+from typing import Any
 
 import psutil
 
@@ -63,3 +66,43 @@ def _trim() -> None:
 def tensor_bytes(*tensors: torch.Tensor) -> int:
     """Bytes of the tensors' elements."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def held_bytes(thing: Any) -> int:
+    """Bytes of the tensors that a module or container holds: in attributes, containers, closures, tensor subclasses.
+
+    Each storage counts once. What C++ objects hold, such as packed weights, is not seen.
+    """
+    storages: dict[int, int] = {}
+    seen: dict[int, Any] = {}
+    waiting = [thing]
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen:
+            continue
+        seen[id(item)] = item  # kept, so that no other object gets its id
+        if isinstance(item, torch.Tensor) and not hasattr(item, "__tensor_flatten__"):
+            if item.layout == torch.strided and not item.is_meta:
+                storages[item.untyped_storage().data_ptr()] = item.untyped_storage().nbytes()
+        else:
+            waiting += _parts(item)
+    return sum(storages.values())
+
+
+def _parts(item: Any) -> list[Any]:
+    """The objects directly inside of one; none in a class, a module of Python's or an object of torch's own."""
+    if isinstance(item, torch.Tensor):
+        return [getattr(item, name) for name in item.__tensor_flatten__()[0]]
+    if isinstance(item, Mapping):
+        return [*item.values()]
+    if isinstance(item, list | tuple | set):
+        return [*item]
+    if isinstance(item, FunctionType):
+        cells = [cell.cell_contents for cell in item.__closure__ or () if cell != CellType()]
+        return [*cells, *(item.__defaults__ or ()), *(item.__kwdefaults__ or {}).values()]
+    if isinstance(item, MethodType):
+        return [item.__self__]
+    if isinstance(item, functools.partial):
+        return [item.func, item.args, item.keywords]
+    own = not isinstance(item, type) and not type(item).__module__.startswith(("torch.", "builtins"))
+    return [*getattr(item, "__dict__", {}).values()] if isinstance(item, torch.nn.Module) or own else []
