@@ -22,7 +22,18 @@ from torch_kata.verdict import Check
 
 CAN_FORK = hasattr(os, "fork") and sys.platform == "linux"
 # Modules whose import is worth sharing and starts no thread.
-PRELOADED = ("torchvision", "scipy.special", "torch._dynamo", "onnx", "onnxruntime", "sklearn")
+PRELOADED = (
+    "torchvision",
+    "scipy.special",
+    "torch._dynamo",
+    "torch.fx.experimental.symbolic_shapes",
+    "torch.utils.tensorboard",
+    "matplotlib.pyplot",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "sklearn.datasets",
+)
 
 
 @dataclass
@@ -89,7 +100,7 @@ class Server:
 
     def __init__(self, root: Path, modules: list[str]) -> None:
         self.socket, theirs = socket.socketpair()
-        environment = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "torch_kata.runner.server", str(theirs.fileno()), str(root), *modules],
             pass_fds=[theirs.fileno()],
