@@ -29,7 +29,8 @@
         preprocess(data)                n 個請求 → 一個 float32 的 batch；讀不懂的怎麼告訴 handle 由你決定
         inference(x)                    batch → 模型的輸出，模型在 eval 模式，不記錄梯度
         postprocess(y)                  輸出 → 每一筆一個 list
-        handle(data, context) -> list   依序做這三步；三步之間傳什麼由你決定。
+        handle(data, context) -> list   依序做這三步；三步之間傳什麼由你決定
+                                        （子類別覆寫其中一步，會用 super() 呼叫你的那一步）。
                                         讀不懂的第 i 個請求：呼叫
                                         context.set_response_status(400, phrase, idx=i)，答案是一個說明
                                         原因的 JSON 物件，例如 {"error": "..."}。

@@ -1,0 +1,283 @@
+"""080 · torch.profiler：評分
+
+The model's operators are the grader's own, and their cost is known because they sleep and note for how long. By self
+time: slow (one call, 36 ms), often (five calls of 4 ms), rare (one call of 12 ms), shell (calls slow, does nothing
+else). Ranked by total time the shell is first, by the number of calls it is often, by the mean rare is before often.
+"""
+
+import json
+import math
+from time import perf_counter, sleep
+from types import SimpleNamespace
+
+import pytest
+
+from torch_kata.checks import assert_equal, assert_type, check, fail, nn, shared_rng, torch, unchanged
+
+NAMESPACE = "kata_t080"
+SLEEPS = {"slow": 0.036, "often": 0.004, "rare": 0.012}
+PER_FORWARD = {"shell": 1, "slow": 1, "often": 5, "rare": 1}
+BY_SELF_TIME = ["slow", "often", "rare", "shell"]
+STEPS = 4
+TOLERANCE = 0.15
+NOTES: dict[str, list[float]] = {}
+SPEED = {"factor": 1.0}  # 0 in checks that do not look at times
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet_profiler():
+    """The profiler's library tells on stderr where no GPU is; not to the learner."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KINETO_LOG_LEVEL", "99")
+        yield
+
+
+@pytest.fixture(scope="module")
+def operators():
+    """The namespace of the grader's operators, on any device."""
+    library = torch.library.Library(NAMESPACE, "DEF")
+
+    def sleeping(name):
+        def operator(x):
+            start = perf_counter()
+            sleep(SLEEPS[name] * SPEED["factor"])
+            NOTES.setdefault(name, []).append(perf_counter() - start)
+            return torch.empty_like(x)
+
+        return operator
+
+    implementations = {name: sleeping(name) for name in SLEEPS}
+    implementations["shell"] = lambda x: getattr(torch.ops, NAMESPACE).slow(x)
+    for name, implementation in implementations.items():
+        library.define(f"{name}(Tensor x) -> Tensor")
+        library.impl(name, implementation, "CompositeExplicitAutograd")
+    yield getattr(torch.ops, NAMESPACE)
+    library._destroy()
+
+
+def network(operators, device):
+    """A model in train mode with a frozen part; seen notes (training, grad mode) of every call."""
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
+            self.layers[1].eval()
+            self.seen = []
+
+        def forward(self, x):
+            training = any(module.training for module in self.modules())
+            self.seen.append((training, torch.is_grad_enabled()))
+            x = self.layers(x)
+            for name, times in PER_FORWARD.items():
+                for _ in range(times if name != "slow" else 0):  # the shell calls it
+                    x = getattr(operators, name)(x.detach())
+            return x
+
+    return Network().to(device)
+
+
+@pytest.fixture(scope="module")
+def profiled(submission, operators, request, tmp_path_factory):
+    """One profile of four steps with a trace, and what the operators noted: of three, the first that agrees with it."""
+    rng, folder = shared_rng(request), tmp_path_factory.mktemp("profile")
+    inputs = rng.normal((6, 3))
+    SPEED["factor"] = 1.0
+    for attempt in range(3):
+        path, model = folder / f"trace{attempt}.json", network(operators, rng.device)
+        NOTES.clear()
+        stats = submission.profile_model(model, inputs, steps=STEPS, trace_path=str(path), top_k=1000)
+        noted = {name: sum(NOTES.get(name, [math.nan])[-PER_FORWARD[name] * STEPS :]) for name in SLEEPS}
+        times = {stat.name.removeprefix(f"{NAMESPACE}::"): stat.self_cpu_us for stat in stats or ()}
+        if all(is_near(times.get(name, 0), 1e6 * seconds) for name, seconds in noted.items()):
+            break
+    return SimpleNamespace(stats=stats, path=path, seconds=noted, forwards=len(model.seen))
+
+
+def is_near(found, expected):
+    return abs(found - expected) <= TOLERANCE * expected
+
+
+def planted(stats):
+    """The grader's operators in a result, by their short names."""
+    assert_type(stats, list, what="結果")
+    check(stats, "結果是空的：沒有記錄到任何運算", "empty")
+    return {stat.name.removeprefix(f"{NAMESPACE}::"): stat for stat in stats if stat.name.startswith(NAMESPACE)}
+
+
+@pytest.fixture
+def quickly(submission, operators, rng, device):
+    """quickly(**settings)：剖析一個不睡覺的模型，回傳 (結果, 模型)。"""
+    SPEED["factor"] = 0.0
+    model, inputs = network(operators, device), rng.normal((6, 3))
+    return lambda **settings: (submission.profile_model(model, inputs, **settings), model)
+
+
+@pytest.mark.shape
+def test_result(submission, profiled):
+    """OpStat 的 list，各欄位的型別"""
+    planted(profiled.stats)
+    for stat in profiled.stats:
+        assert_type(stat, submission.OpStat, what="結果的每一項")
+        assert_type(stat.name, str, what="name")
+        assert_type(stat.calls, int, what="calls")
+        assert_type(stat.self_cpu_us, float, what="self_cpu_us")
+        assert_type(stat.self_device_us, float, what="self_device_us")
+
+
+@pytest.mark.cpu
+@pytest.mark.behaviour
+def test_bottleneck(profiled):
+    """刻意放慢的運算依 self time 排列"""
+    order = list(planted(profiled.stats))
+    first = profiled.stats[0].name.removeprefix(f"{NAMESPACE}::")
+    if order != BY_SELF_TIME or first != "slow":
+        wanted, found = ("、".join(names) for names in (BY_SELF_TIME, order))
+        also = "" if first == order[0] else f"，排在最前面的是 {first}"
+        fail(f"這些運算依 self time 由大到小應為 {wanted}，得到 {found}{also}", f"{first == order[0]} {found}")
+
+
+@pytest.mark.behaviour
+def test_descending(profiled):
+    """整個 list 依 self time 由大到小"""
+    planted(profiled.stats)
+    field = "self_device_us" if any(stat.self_device_us for stat in profiled.stats) else "self_cpu_us"
+    times = [getattr(stat, field) for stat in profiled.stats]
+    wrong = [i for i in range(1, len(times)) if times[i] > times[i - 1]]
+    if wrong:
+        one, other = profiled.stats[wrong[0] - 1], profiled.stats[wrong[0]]
+        told = f"{one.name} 的 {getattr(one, field):.0f} 在 {other.name} 的 {getattr(other, field):.0f} 前面"
+        fail(f"{field} 不是由大到小：{told}", "order " + " ".join(planted(profiled.stats)))
+
+
+@pytest.mark.behaviour
+def test_only_operators(profiled):
+    """ProfilerStep* 不在其中"""
+    planted(profiled.stats)
+    steps = [stat.name for stat in profiled.stats if stat.name.startswith("ProfilerStep")]
+    check(not steps, f"{'、'.join(steps)} 不是運算", steps)
+
+
+@pytest.mark.numeric
+def test_calls(profiled):
+    """calls 恰好是每次 forward 的次數 × steps"""
+    found = {name: stat.calls for name, stat in planted(profiled.stats).items()}
+    assert_equal(found, {name: found.get(name) and STEPS * n for name, n in PER_FORWARD.items()}, what="calls")
+
+
+@pytest.mark.cpu
+@pytest.mark.numeric
+def test_self_cpu_time(profiled):
+    """self_cpu_us 是合計的微秒"""
+    stats = planted(profiled.stats)
+    found = {name: stats[name].self_cpu_us for name in PER_FORWARD if name in stats}
+    expected = {name: 1e6 * seconds for name, seconds in profiled.seconds.items()}
+    evidence = " ".join(f"{name} {scale(found.get(name, 0.0), us)}" for name, us in expected.items())
+    for name, us in expected.items():
+        if not is_near(found.get(name, 0.0), us):
+            fail(f"{name} 的 self_cpu_us 應約為 {us:.0f}，得到 {found.get(name, 0.0):.6g}（容許 15%）", evidence)
+    if not found.get("shell", 0.0) < expected["slow"] / 2:
+        fail("shell 的 self_cpu_us 把它呼叫的 slow 也算進去了", "total")
+
+
+def scale(found, expected):
+    """The nearest power of two between them, in words that stay the same from run to run."""
+    return f"2^{round(math.log2(found / expected))}" if found > 0 and math.isfinite(found) else "none"
+
+
+@pytest.mark.behaviour
+def test_warmup(profiled):
+    """暖身至少一次，不計入"""
+    planted(profiled.stats)
+    forwards = profiled.forwards
+    check(forwards > STEPS, f"steps={STEPS}，只呼叫了模型 {forwards} 次：沒有暖身", f"{forwards} forwards")
+
+
+@pytest.mark.behaviour
+def test_trace(profiled):
+    """trace_path 是可以讀的 Chrome trace，含有那些運算"""
+    check(profiled.path.is_file(), "沒有寫出 trace_path", "no file")
+    try:
+        events = json.loads(profiled.path.read_text(encoding="utf-8"))["traceEvents"]
+        names = [event.get("name", "") for event in events if event.get("ph") == "X"]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        fail(f"trace_path 不是 Chrome trace 的 JSON：{str(error)[:120]}", "no trace")
+    found = sorted({name.removeprefix(f"{NAMESPACE}::") for name in names if name.startswith(NAMESPACE)})
+    assert_equal(found, sorted(PER_FORWARD), what="trace 裡的運算")
+
+
+@pytest.mark.behaviour
+def test_path_object(quickly, tmp_path):
+    """trace_path 也可以是 Path"""
+    quickly(steps=1, trace_path=tmp_path / "軌跡.json")
+    check((tmp_path / "軌跡.json").is_file(), "沒有寫出 trace_path", "no file")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.behaviour
+def test_no_trace(folder, quickly):
+    """沒給 trace_path 就不寫檔"""
+    quickly(steps=1)
+    extra = sorted(path.name for path in folder.iterdir())
+    check(not extra, f"沒給 trace_path，卻寫出 {'、'.join(extra)}", extra)
+
+
+@pytest.mark.shape
+@pytest.mark.parametrize("top_k", [None, 3])
+def test_top_k(quickly, top_k):
+    """至多 top_k 個，預設 10"""
+    stats, _ = quickly(steps=1, **({"top_k": top_k} if top_k else {}))
+    assert_type(stats, list, what="結果")
+    assert_equal(len(stats), top_k or 10, what=f"top_k={top_k or '預設'} 時的個數")  # 這個模型有十幾種運算
+
+
+@pytest.mark.numeric
+def test_default_steps(quickly):
+    """steps 預設 5"""
+    stats, _ = quickly(top_k=1000)
+    found = {name: stat.calls for name, stat in planted(stats).items()}
+    assert_equal(found, {name: found.get(name) and 5 * n for name, n in PER_FORWARD.items()}, what="calls")
+
+
+@pytest.mark.behaviour
+def test_evaluation(quickly):
+    """eval 模式、grad mode 關閉"""
+    _, model = quickly(steps=2)
+    training, grad = (any(seen[i] for seen in model.seen) for i in (0, 1))
+    evidence = f"training {training}, grad mode {grad}"
+    check(not training, "剖析時模型在 train 模式：量到的不是部署時的行為", evidence)
+    check(not grad, "剖析時 grad mode 是開的：多了建計算圖的時間", evidence)
+
+
+@pytest.mark.behaviour
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_unchanged(submission, operators, rng, device, training):
+    """模式還原，模型與 inputs 不變"""
+    SPEED["factor"] = 0.0
+    model, inputs = network(operators, device), rng.normal((6, 3))
+    if not training:
+        model.eval()
+    with unchanged(model, inputs):
+        submission.profile_model(model, inputs, steps=1)
+
+
+@pytest.mark.cuda
+@pytest.mark.numeric
+def test_device_time(submission, rng, device):
+    """在 CUDA 上有 device time，最慢的運算排在前面"""
+
+    class Products(nn.Module):
+        def forward(self, x):
+            return (x @ x).relu()
+
+    stats = submission.profile_model(Products(), rng.normal((2048, 2048)), steps=3, top_k=1000)
+    times = {stat.name: stat.self_device_us for stat in stats}
+    check(times.get("aten::mm", 0) > 0, "aten::mm 的 self_device_us 是 0：沒有記錄 CUDA 的時間", "no device time")
+    operators = [stat.name for stat in stats if stat.name.startswith("aten::")]
+    assert_equal(operators[0], "aten::mm", what="device time 最長的運算")
