@@ -30,10 +30,15 @@ class Mistake:
     caught_by: str
 
     def apply(self, solution: str) -> str:
-        """The wrong answer's text. Raises UsageError unless `find` stands exactly once in the solution."""
+        """The wrong answer's text. Raises UsageError unless `find` stands exactly once, and the outcome is Python."""
         if (count := solution.count(self.find)) != 1:
             raise UsageError(f"錯誤「{self.why}」的 find 在參考解中出現 {count} 次，應恰好一次")
-        return solution.replace(self.find, self.replace)
+        text = solution.replace(self.find, self.replace)
+        try:
+            compile(text, "<mistake>", "exec")
+        except SyntaxError as error:
+            raise UsageError(f"錯誤「{self.why}」套用之後不是 Python：第 {error.lineno} 行，{error.msg}") from error
+        return text
 
 
 def read_mistakes(task: Task) -> list[Mistake]:

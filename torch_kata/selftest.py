@@ -127,6 +127,8 @@ def _mistakes(task: Task, mistakes: list[Mistake], row: Row, pool: Pool, seed: i
     for mistake, verdict in verdicts.items():
         caught = any(check.function == mistake.caught_by for check in verdict.failures)
         row.count("mistakes", caught, f"「{mistake.why}」沒有被 {mistake.caught_by} 抓到：{_told(verdict)}")
+        if "NameError" in " ".join([verdict.message, *(check.message for check in verdict.failures)]):
+            row.count("mistakes", False, f"「{mistake.why}」用了不存在的名稱，抓到的不是那個錯誤：{_told(verdict)}")
         told = {check.diagnosis for check in verdict.failures if check.function == mistake.caught_by}
         other = "、".join(sorted(filter(None, told - {mistake.why}))) or "什麼也沒說"
         row.count("diagnoses", mistake.why in told, f"「{mistake.why}」被說成：{other}（seed {seed}）")
