@@ -5,6 +5,7 @@ import ast
 import pytest
 
 from torch_kata.catalog import ROOT, Catalog
+from torch_kata.contents import README, refreshed
 from torch_kata.originals import drifted
 
 TASKS = Catalog().tasks
@@ -16,6 +17,11 @@ def test_a_task_has_all_its_files(task):
         assert path.is_file(), path
     assert list((ROOT / "tests" / "alternatives").glob(f"*/{task.path}")), "no alternative answer"
     assert not drifted(task), "run python -m torch_kata.originals"
+
+
+def test_the_readme_lists_all_tasks():
+    readme = README.read_text(encoding="utf-8")
+    assert refreshed(readme, Catalog()) == readme, "run python -m torch_kata.contents"
 
 
 def test_no_file_is_without_a_task():
