@@ -7,6 +7,7 @@ else). Ranked by total time the shell is first, by the number of calls it is oft
 
 import json
 import math
+import statistics
 from time import perf_counter, sleep
 from types import SimpleNamespace
 
@@ -79,19 +80,60 @@ def network(operators, device):
 
 @pytest.fixture(scope="module")
 def profiled(submission, operators, request, tmp_path_factory):
-    """One profile of four steps with a trace, and what the operators noted: of three, the first that agrees with it."""
+    """One profile of four steps with a trace, and what the operators noted; up to three, of which one must be right.
+
+    A machine under load can take the core in the middle of any operator, for longer than slow sleeps.
+    """
     rng, folder = shared_rng(request), tmp_path_factory.mktemp("profile")
-    inputs = rng.normal((6, 3))
+    inputs, tries = rng.normal((6, 3)), []
     SPEED["factor"] = 1.0
     for attempt in range(3):
         path, model = folder / f"trace{attempt}.json", network(operators, rng.device)
         NOTES.clear()
         stats = submission.profile_model(model, inputs, steps=STEPS, trace_path=str(path), top_k=1000)
         noted = {name: sum(NOTES.get(name, [math.nan])[-PER_FORWARD[name] * STEPS :]) for name in SLEEPS}
-        times = {stat.name.removeprefix(f"{NAMESPACE}::"): stat.self_cpu_us for stat in stats or ()}
-        if all(is_near(times.get(name, 0), 1e6 * seconds) for name, seconds in noted.items()):
+        tries.append(SimpleNamespace(stats=stats, path=path, noted=noted, forwards=len(model.seen)))
+        if not stats or not (wrong_order(tries[-1]) or wrong_times(tries[-1])):
             break
-    return SimpleNamespace(stats=stats, path=path, seconds=noted, forwards=len(model.seen))
+    return SimpleNamespace(**vars(tries[-1]), tries=tries)
+
+
+def judge_all(tries, judge):
+    """Fails if `judge` finds fault with every try, for the commonest reason (message, evidence)."""
+    faults = [judge(each) for each in tries]
+    if all(faults):
+        evidence = statistics.mode(evidence for _, evidence in faults)
+        fail(*next(fault for fault in faults if fault[1] == evidence))
+
+
+def wrong_order(profile):
+    order = list(planted(profile.stats))
+    first = profile.stats[0].name.removeprefix(f"{NAMESPACE}::")
+    if order == BY_SELF_TIME and first == "slow":
+        return None
+    wanted, found = ("、".join(names) for names in (BY_SELF_TIME, order))
+    also = "" if order and first == order[0] else f"，排在最前面的是 {first}"
+    return f"這些運算依 self time 由大到小應為 {wanted}，得到 {found}{also}", f"{not also} {found}"
+
+
+def wrong_times(profile):
+    found = dict.fromkeys(PER_FORWARD, 0.0) | {name: stat.self_cpu_us for name, stat in planted(profile.stats).items()}
+    expected = {name: 1e6 * seconds for name, seconds in profile.noted.items()}
+    evidence = " ".join(f"{name} {scale(found[name], us)}" for name, us in expected.items())
+    for name, us in expected.items():
+        if not is_near(found[name], us):
+            return f"{name} 的 self_cpu_us 應約為 {us:.0f}，得到 {found[name]:.6g}（容許 15%）", evidence
+    if not found["shell"] < expected["slow"] / 2:
+        return "shell 的 self_cpu_us 把它呼叫的 slow 也算進去了", "total"
+    return None
+
+
+def scale(found, expected):
+    """What part of it was found, in words that stay the same from run to run, also under load."""
+    if is_near(found, expected):
+        return "right"
+    steps = {"too much": 1, "too little": 0.4, "a quarter": 0.11, "a twentieth": 0.02, "a thousandth": 1e-5}
+    return next((words for words, least in steps.items() if found > least * expected), "none")
 
 
 def is_near(found, expected):
@@ -129,12 +171,7 @@ def test_result(submission, profiled):
 @pytest.mark.behaviour
 def test_bottleneck(profiled):
     """刻意放慢的運算依 self time 排列"""
-    order = list(planted(profiled.stats))
-    first = profiled.stats[0].name.removeprefix(f"{NAMESPACE}::")
-    if order != BY_SELF_TIME or first != "slow":
-        wanted, found = ("、".join(names) for names in (BY_SELF_TIME, order))
-        also = "" if first == order[0] else f"，排在最前面的是 {first}"
-        fail(f"這些運算依 self time 由大到小應為 {wanted}，得到 {found}{also}", f"{first == order[0]} {found}")
+    judge_all(profiled.tries, wrong_order)
 
 
 @pytest.mark.behaviour
@@ -147,7 +184,8 @@ def test_descending(profiled):
     if wrong:
         one, other = profiled.stats[wrong[0] - 1], profiled.stats[wrong[0]]
         told = f"{one.name} 的 {getattr(one, field):.0f} 在 {other.name} 的 {getattr(other, field):.0f} 前面"
-        fail(f"{field} 不是由大到小：{told}", "order " + " ".join(planted(profiled.stats)))
+        orders = [" ".join(planted(each.stats)) for each in profiled.tries]
+        fail(f"{field} 不是由大到小：{told}", f"order {statistics.mode(orders)}")
 
 
 @pytest.mark.behaviour
@@ -169,20 +207,7 @@ def test_calls(profiled):
 @pytest.mark.numeric
 def test_self_cpu_time(profiled):
     """self_cpu_us 是合計的微秒"""
-    stats = planted(profiled.stats)
-    found = {name: stats[name].self_cpu_us for name in PER_FORWARD if name in stats}
-    expected = {name: 1e6 * seconds for name, seconds in profiled.seconds.items()}
-    evidence = " ".join(f"{name} {scale(found.get(name, 0.0), us)}" for name, us in expected.items())
-    for name, us in expected.items():
-        if not is_near(found.get(name, 0.0), us):
-            fail(f"{name} 的 self_cpu_us 應約為 {us:.0f}，得到 {found.get(name, 0.0):.6g}（容許 15%）", evidence)
-    if not found.get("shell", 0.0) < expected["slow"] / 2:
-        fail("shell 的 self_cpu_us 把它呼叫的 slow 也算進去了", "total")
-
-
-def scale(found, expected):
-    """The nearest power of two between them, in words that stay the same from run to run."""
-    return f"2^{round(math.log2(found / expected))}" if found > 0 and math.isfinite(found) else "none"
+    judge_all(profiled.tries, wrong_times)
 
 
 @pytest.mark.behaviour
