@@ -24,9 +24,9 @@
 評分
     形狀  state_dict 的鍵與形狀；輸出 (N, 1)、dtype 與權重相同
     數值  輸出符合上式；train_step 連續數步的損失與權重都等於手算（SGD 加 momentum，以及 Adam），
-          y 的各種形狀與 dtype 都是
+          y 的各種形狀與 dtype、大小不同的 batch 都是；機率接近 0 時也是
     梯度  輸入與每個參數的梯度
-    行為  殘留的梯度不影響結果；回傳 float；不改動 x、y；
+    行為  殘留的梯度不影響結果；回傳 float；不改動 x、y，原本在 train 模式的模型仍在 train 模式；
           hidden_size = 16、Adam（lr 1e-2）訓練 200 步後，能分開鳶尾花的 setosa 與 versicolor
 
 範例

@@ -18,9 +18,10 @@
         x (B, T, input_size) -> (B, output_size)。h_0 是 0，每次呼叫都重新開始，不記得上一個 batch。
 
 評分
-    形狀  rnn_forward 兩個輸出的形狀與 dtype（float32、float64）；SimpleRNN 的子模組，與 state_dict 的鍵、形狀
+    形狀  rnn_forward 兩個輸出的形狀與 dtype（float32、float64）；SimpleRNN 也是，output_size = 1 時也是；
+          SimpleRNN 的子模組，與 state_dict 的鍵、形狀
     數值  rnn_forward 與 nn.RNN 相同：T = 1、T = 60、不連續的 x 也是；SimpleRNN 等於 fc(最後一步的 h)，各種 B 與 T
-    梯度  rnn_forward 對六個輸入的 gradcheck 通過；SimpleRNN 的輸入與每個參數的梯度
+    梯度  rnn_forward 對六個輸入的 gradcheck 通過，T = 60 時與 nn.RNN 相同；SimpleRNN 的輸入與每個參數的梯度
     行為  rnn_forward 不改動輸入；SimpleRNN 每次呼叫互不影響
     速度  rnn_forward 在 B、T、I、H = 32、50、16、32 時，不超過 nn.RNN 的 4 倍（只在 CPU 上比）；
           逐步迴圈、每步兩個矩陣乘法約 2 倍，每步用 einsum 約 5 倍，逐樣本迴圈約 50 倍

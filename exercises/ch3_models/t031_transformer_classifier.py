@@ -17,17 +17,18 @@
         4 · embed_size。屬性名稱、位置編碼（學的或固定的）、合成一個向量的方法、dropout 都自己決定。
         建了的參數都要用到：nn.TransformerEncoder 會複製你給的那一層，原型不要再掛在 self 上。
     forward(tokens)
-        tokens (B, T) int64，1 ≤ T ≤ max_seq_length，padding 只在尾端 -> logits (B, num_classes)，沒有經過 softmax。
+        tokens (B, T) int64，1 ≤ T ≤ max_seq_length，padding 只在尾端 -> logits (B, num_classes)，
+        沒有經過 softmax 或 log_softmax。
         T > max_seq_length 時拋出 ValueError，訊息含 T。
 
 評分
     形狀  輸出的形狀與 dtype（float32、float64 的模型），T 由 1 到 max_seq_length；
           encoder 的層數、head 數與 feed-forward 的寬度
     數值  eval 模式下，每個樣本的 logits 與同一個 batch 的其他樣本無關，也與尾端補了多少 pad_id 無關
-          （建不建計算圖都是）；輸出是 logits，不是機率
+          （其他樣本整列都是 padding、建不建計算圖，都是）；輸出是 logits，不是機率或 log 機率
     梯度  每個參數都有梯度（不是 None），而且與數值微分相符
     行為  調換兩個 token 的位置會改變 logits；太長拋出 ValueError；整列 padding 的 logits 與梯度都是有限值
-          （train 與 eval、建不建計算圖、單獨一列或與其他樣本一起）；不改動 tokens 與模型；
+          （train 與 eval、建不建計算圖、單獨一列或與其他樣本一起）；不改動 tokens 與模型（包括它的模式）；
           學得會：長度 6、恰有一個 7 與一個 3 的序列，判斷 7 是否在 3 之前；vocab_size 10、embed_size 32、4 個 head、
           1 層，Adam（lr 2e-3）每步 32 個新樣本，新樣本答對 90%（通常 50 到 150 步；最多給 900 步）
 

@@ -21,7 +21,7 @@
 
 評分
     形狀  state_dict 的鍵與形狀；(input_size)、(B, input_size)、(B, T, input_size) 的輸入，輸出的形狀與 dtype
-    數值  輸出符合上式，包括 input_size = hidden_size 與 hidden_size = output_size 時，訓練與推論都是；
+    數值  輸出符合上式，包括 input_size = hidden_size 與 hidden_size = output_size 時，訓練與推論、每次呼叫都是；
           fc2 全為 0 時等於 fc3(fc1(x))
     梯度  輸入與每個參數的梯度都符合上式，fc2 全為 0 時也是
     行為  不改動輸入與模型

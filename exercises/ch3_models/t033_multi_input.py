@@ -25,8 +25,8 @@
         每一筆只由自己的圖與文字決定；訓練與推論時相同。
 
 評分
-    形狀  三個子模組，state_dict 的鍵與形狀；logits 的形狀，dtype 與權重相同
-    數值  logits 符合上式，包括 image_features = text_features 時；訓練與推論都是，B = 1 也是
+    形狀  三個子模組，state_dict 的鍵與形狀；logits 的形狀（num_classes = 1 時也是），dtype 與權重相同
+    數值  logits 符合上式，包括 image_features = text_features 時；訓練與推論、每次呼叫都是，B = 1 也是
     梯度  兩個輸入與每個參數的梯度都符合上式
     行為  兩個 batch 大小不同時拋出 ValueError；不改動輸入與模型
 

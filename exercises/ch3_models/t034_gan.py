@@ -28,7 +28,7 @@
         兩步共用一個 z，或各抽一個，都可以，所以 generator 呼叫一次或兩次。
         rng 是與 real 同一裝置的 torch.Generator；None 時用全域亂數。
         各 optimizer 只 step 一次，握著各自網路的參數。參數上可能留有舊的 grad，不可混進來。
-        兩個網路參數的 requires_grad 在結束時與呼叫前相同。回傳兩個 Python float，各是該步更新之前的損失。
+        參數的 requires_grad 與網路的 train 模式，結束時與呼叫前相同。回傳兩個 Python float，各是該步更新之前的損失。
 
 評分
     形狀  Generator 的輸出 (B, output_dim)、noise_dim 屬性；Discriminator 的輸出 (B, 1)；dtype（float32、float64）
@@ -37,7 +37,8 @@
           z 服從標準常態，每個樣本、每次呼叫都不同
     梯度  兩個網路每個參數的梯度與數值微分相符
     行為  D 先走、G 後走；D 的那一步裡，G 的參數與梯度都沒有變；G 的那一步裡，D 的參數沒有變；
-          requires_grad 還原；殘留的梯度不影響結果；rng 相同則結果相同、不同則不同，不動用全域亂數；不改動 real；
+          requires_grad 還原，train 模式不變；殘留的梯度不影響結果；
+          rng 相同則結果相同、不同則不同，不動用全域亂數；不改動 real；
           以評分自備的網路（16-128-64 與 64-128-1，Adam，lr 1e-3，betas 0.5 與 0.999，B 64）在 8×8 的手寫數字上
           走 300 步，假影像每個像素的平均與標準差，離真影像的距離都縮到起初的 0.8 倍以下
 

@@ -30,11 +30,12 @@
 評分
     形狀  CharRNN 的子模組，與 state_dict 的鍵、形狀；logits、hidden、generate 結果的形狀與 dtype
     數值  logits 與 hidden 等於同樣權重的 nn.RNN（hidden 為 None 或給定）；分段送入等於一次送入；
-          temperature 0 的每個字都是 argmax；抽樣服從 softmax(logits / T)，T 為預設值、0.5、2
+          temperature 0 的每個字都是 argmax，不動用亂數；
+          抽樣服從 softmax(logits / T)，T 為預設值、0.5、2，logits 上千時也是
     梯度  CharRNN 對每個參數與 hidden 的梯度
     行為  generate 第一次送 (1, P)，送進模型的字總共不超過 P + length 個；生成的字會餵回去，hidden 也帶著走；
-          同樣狀態的 generator 給出同樣的結果，不動用全域亂數；沒有 generator 時，兩次的結果不同；
-          eval 模式、不建計算圖、還原模式；不改動 prompt 與模型；拋出上述例外
+          同樣狀態的 generator 給出同樣的結果，接著再用則不同，不動用全域亂數；沒有 generator 時，兩次的結果不同；
+          eval 模式、不建計算圖、還原模式；不改動 prompt 與模型；拋出上述例外，模式不變
 
 範例
     >>> model = CharRNN(vocab_size=5, embed_size=4, hidden_size=8)

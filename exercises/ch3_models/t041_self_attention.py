@@ -30,7 +30,8 @@
     行為  causal 的輸出不受之後的步影響；輸出不受 padding 的步與別的樣本影響；mask 全為 True 與 None 相同；
           不改動 x、mask 與模型
     速度  (16, 128, 64)、有 mask 與 causal 的前向與反向，不超過參考解的 5 倍（逐個 query 的迴圈約 12 倍）
-    禁用  F.scaled_dot_product_attention、F.multi_head_attention_forward、nn.MultiheadAttention
+    禁用  F.scaled_dot_product_attention（含 torch._scaled_dot_product_attention_math）、
+          F.multi_head_attention_forward、nn.MultiheadAttention
 
 範例
     >>> layer = SelfAttention(2, causal=True)

@@ -33,7 +33,8 @@
 評分
     形狀  state_dict 的鍵與形狀；loc、scale、reconstruction 的形狀，Normal，dtype（float32、float64）；損失是純量
     數值  loc、scale、由 z 還原的 reconstruction 符合上式；(z − loc) / scale 服從標準常態，train 與 eval 模式都是；
-          各種 beta（含 0 與預設值）的損失符合上式，posterior 等於先驗時 KL 是 0；
+          各種 beta（含 0 與預設值）的損失符合上式，reconstruction 離 0 與 1 只有 1e-4 時也是；
+          posterior 等於先驗時 KL 是 0；
           logvar 是 ±20 時的 scale、KL 與梯度仍正確，reconstruction 飽和到 0 與 1 時損失與梯度都是有限的
     梯度  輸入與每個參數的梯度，只由 reconstruction 往回傳時也是；elbo_loss 對 reconstruction、loc、scale 的 gradcheck
     行為  每次呼叫、每個元素的 z 都不同；每個樣本的 posterior 不受別的樣本影響；不改動輸入與模型；

@@ -29,7 +29,7 @@
           forecast 等於照題目逐段手算，horizon 為 1 與 3，steps 不必是 horizon 的倍數
     梯度  make_windows 的梯度流回 series；Forecaster 的輸入與每個參數的梯度
     行為  make_windows 的結果與 series 共用記憶體；太短時拋出 ValueError；Forecaster 不記得上一個 batch；
-          forecast 不帶計算圖、不留梯度、不改模式、不改動 history；
+          forecast 不帶計算圖、不留梯度、不改模式、不改動 history，不動用全域亂數；
           週期 12、雜訊 0.1 的正弦波：window 24、hidden_size 16，以 Adam（lr 1e-2）訓練 150 步，
           之後的均方誤差不超過「明天等於今天」（persistence）的一半
 

@@ -26,9 +26,10 @@
 評分
     形狀  子模組，與 state_dict 的鍵、形狀；logits 的形狀與 dtype；greedy_decode 的形狀與 dtype
     數值  logits 等於同樣權重的 nn.LSTM 接起來的；一步一步餵 decoder 等於一次餵完；
-          greedy_decode 的每個字；一列結束之後填 eos；全部結束就停；沒有結束就走滿 max_len；第一步就結束時 L = 1
+          greedy_decode 的每個字，只有一句時也是；一列結束之後填 eos；全部結束就停；
+          沒有結束就走滿 max_len；第一步就結束時 L = 1
     梯度  每個參數的梯度
-    行為  greedy_decode 不改動 src 與 model（模式也是），不建計算圖；
+    行為  greedy_decode 不改動 src 與 model（模式也是），不建計算圖，不動用全域亂數；
           學得會：把四個字倒過來寫；字彙 8、embed_size 32、hidden_size 64，Adam（lr 5e-3）每步 64 個新句子，200 步以內
           greedy_decode 寫出的字 95% 正確（通常 60 步）
 

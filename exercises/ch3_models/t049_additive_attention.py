@@ -27,7 +27,7 @@
 評分
     形狀  context 與 weights 的形狀、dtype（float32、float64）；state_dict 的鍵與形狀；T = 1、B = 1
     數值  有 mask、沒有 mask 都符合上式；weights 每列加起來是 1，全被遮住的列是 0；
-          分數大到 1e6 時仍正確，分數是很大的負數時遮住的也還是 0
+          分數大到 1e6、各樣本的分數相差很多時仍正確；分數是很大的負數時遮住的也還是 0
     梯度  對 query 與 keys 的 gradcheck；輸入與每個參數的梯度，有無 mask 都是；有的樣本全被遮住時不是 NaN
     行為  每個樣本不受自己的 padding 與別的樣本影響；mask 全為 True 與 None 相同；不改動 query、keys、mask 與模型
 

@@ -25,8 +25,8 @@
     形狀  回傳 History，各欄位的型別與長度
     數值  train_loss 與 val_loss 是樣本的平均，與逐步推算的值相同
     行為  訓練時是 train()、驗證時是 eval() 且不建計算圖，每個 epoch 都是；
-          何時停止、best_epoch、stopped_early 如上；val_loss 相同不算改善；NaN 與 inf 不會是最好的；
-          參數與 buffer 還原到 best_epoch，或呼叫前
+          何時停止、best_epoch、stopped_early 如上；val_loss 相同不算改善，再小的下降也算；
+          NaN 與 inf 不會是最好的；參數與 buffer 還原到 best_epoch，或呼叫前；不重設全域亂數的種子
 
 範例
     >>> inputs = torch.linspace(-1, 1, 10).reshape(10, 1)

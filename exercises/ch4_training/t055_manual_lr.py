@@ -24,8 +24,8 @@
 評分
     形狀  train 傳回 float 的 list
     數值  step_decay 符合上式；train 傳回的學習率；各個 epoch 之後的權重都與 SGD 加 StepLR 相同
-          （有 momentum 與沒有 momentum，momentum 跨過學習率的改變）
-    行為  set_lr 設了每個群組，其他設定與狀態不變
+          （有 momentum 與沒有 momentum，momentum 跨過學習率的改變；各個 epoch 的 batch 不同）
+    行為  set_lr 設了每個群組，其他設定與狀態不變；train 不重設全域亂數的種子
     禁用  torch.optim.lr_scheduler
 
 範例

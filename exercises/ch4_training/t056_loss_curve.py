@@ -24,7 +24,8 @@
 評分
     形狀  train_and_record 傳回 float 的 list；PNG 打得開，寬至少 400 像素；傳回 Path
     數值  每一步的損失與權重都等於手算；每條曲線的資料一個不差；x 從 1 開始
-    行為  不改動 x、y、curves；圖例的名稱對到正確的線；有軸的標示與標題；建立資料夾；不合法的 curves 拋出 ValueError；
+    行為  不改動 x、y、curves，不重設全域亂數的種子；圖例的名稱對到正確的線；有軸的標示與標題；
+          建立資料夾；不合法的 curves 拋出 ValueError；
           不留下開著的圖，也不關掉、不畫在呼叫者原本開著的圖上；matplotlib.rcParams 不變；
           不呼叫 plt.show()，沒有螢幕也能執行（評分前已選好 Agg backend）
 

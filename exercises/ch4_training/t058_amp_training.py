@@ -32,7 +32,8 @@
     數值  損失與 float32 的相差不到 2%；一步 SGD 的更新與 float32 的更新之差，範數不到後者的 15%；
           有沒有 scaler 都是；截斷後更新的範數恰是 lr · max_norm（誤差 0.5%），不必截斷時不變
     行為  每個 nn.Linear 的輸出是 dtype（以 hook 觀察），預設 bfloat16；參數與梯度一直是 float32，參數還是原來的物件；
-          criterion 收到 float32 的輸出；backward 時 autocast 已關閉；舊的梯度不算；
+          不把 train() 的模型切到 eval()，不重設全域亂數的種子；criterion 收到 float32 的輸出與原來的 y；
+          backward 時 autocast 已關閉；舊的梯度不算；
           scaler 的呼叫依序是 scale、unscale_、step、update，各一次（沒有 max_norm 時 unscale_ 可有可無）；
           溢位時參數不變、scale 縮小；沒有已棄用的 amp 警告
     CUDA  float16 加 GradScaler 也如上；以矩陣乘法為主的模型，比 float32 快

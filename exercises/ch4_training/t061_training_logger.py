@@ -39,7 +39,7 @@
     數值  數字與單元素張量的值與型別；NaN、inf 是 null，每一行都是合法的 JSON
     行為  time；呼叫一返回就在磁碟上；重開後接著寫、不重複；截斷的行之後從新的一行開始；
           兩個 logger（不同資料夾裡的同名檔案）互不混雜；root logger 的 handler 與 level 不變，
-          它的 handler 也收不到這裡的訊息；例外有記錄也往外傳；close 之後檔案是關的；
+          它的 handler 也收不到這裡的訊息；例外有記錄也往外傳；離開 with（例外也算）與 close 之後檔案是關的；
           read_log 讀得回來、不怕截斷；console
 
 範例

@@ -24,12 +24,13 @@
 評分
     形狀  傳回 epochs 個 float
     數值  每個 epoch 的損失，與訓練後的權重，都等於逐步推算的（CPU 上相對誤差 1e-4，CUDA 上 1e-3）
-    行為  順序由 seed 決定，與全域亂數無關，seed 預設為 0；device 是字串、torch.device 或 None；
+    行為  順序由 seed 決定，與全域亂數無關，也不重設全域亂數的種子；seed 預設為 0；
+          訓練模式的 model 訓練時仍在訓練模式；device 是字串、torch.device 或 None；
           任何 dataset 都可以；指名的裝置不能用：RuntimeError；
           把模型算出的浮點數讀回 CPU（item、tolist、numpy、cpu、to("cpu")、float()、bool()、印出來等），
           平均每個 epoch 至多一次；
           模型與每個 batch 都搬到 device：沒有 GPU 也看得出來，以 device="meta"（只有形狀，沒有數值）執行，
-          看 forward 時它們在哪裡；meta 的值讀不回來，那時拋出的例外不算錯
+          看 forward 與 cross entropy 時它們（label 也是）在哪裡；meta 的值讀不回來，那時拋出的例外不算錯
     CUDA  模型與 batch 都在裝置上；以矩陣乘法為主的模型，至少比 CPU 快 5 倍
 
 範例

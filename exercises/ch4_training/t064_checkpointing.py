@@ -24,17 +24,18 @@
         不動任何全域亂數。
     load_checkpoint(path, model, optimizer=None, *, scheduler=None, device="cpu") -> int
         把狀態載入給了的 model、optimizer、scheduler，傳回存檔時的 epoch。給了 optimizer 才還原亂數，
-        因為那表示要接著訓練；只拿模型來用時不動亂數。
+        因為那表示要接著訓練；只拿模型來用時不動亂數。model 的模式由呼叫者管，不改。
         device 是 model 所在的裝置；檔案可能是在別的裝置上存的，例如存的機器有 GPU，這一台沒有。
-        檔案是截斷的、空的、不是 checkpoint，或屬於別的模型、別的優化器：ValueError，
-        而 model 與 optimizer 的狀態和載入前一樣。
+        檔案是截斷的、空的、不是 checkpoint，或屬於別的模型、別的優化器（param group 的個數或大小不同）：
+        ValueError，而 model 與 optimizer 的狀態和載入前一樣。
 
 評分
     數值  在新的行程裡載入再接著訓練（dropout、batch norm、momentum、StepLR），每一步的 loss、
           每個 epoch 的學習率、最後的權重都和沒停過逐位元相同；傳回存檔時的 epoch；
-          載入後 torch、random、np.random 接著抽出的數和存檔當時一樣；只給 model 時只載入權重
+          載入後 torch、random、np.random 接著抽出的數、scheduler 的狀態（ReduceLROnPlateau 也是）都和存檔當時一樣；
+          只給 model 時只載入權重，不動模式
     行為  weights_only=True 打得開；save 不動亂數，沒給 optimizer 的 load 也不動；
-          寫檔失敗（狀態存不了、空間不足）時舊檔不變、沒有別的檔案；寫到一半行程被殺，舊檔仍完好；
+          寫檔失敗（狀態存不了、空間不足）時舊檔不變、沒有別的檔案；寫到一半行程被殺，舊檔仍完好（換上新檔，不是寫進舊檔）；
           成功時資料夾裡也只有那一個檔案；
           壞檔、別的模型、別的優化器都是 ValueError，而且模型與優化器保持原樣；
           在 GPU 上存的檔案，在沒有 GPU 的機器上載得進來

@@ -20,7 +20,7 @@
 
 評分
     形狀  傳回純量張量，dtype 與梯度相同
-    數值  p 為 1、2、3、inf 時的範數與截斷後的梯度；很小的梯度照上式；clip_grad_value 的結果
+    數值  p 為 1、2、3、inf 時的範數與截斷後的梯度（float64 的以 float64 算）；很小的梯度照上式；clip_grad_value 的結果
     行為  範數不超過 max_norm 的梯度一個位元都不變，梯度全是 0 也是；張量、list、iterator 都可以；略過 None；
           沒有參數、或全都沒有梯度時傳回 0；改在原有的梯度張量上；不改動權重；
           把張量的值讀回 Python（item、float、bool、tolist、numpy、cpu）的次數不隨參數個數增加：在 GPU 上每次都要等

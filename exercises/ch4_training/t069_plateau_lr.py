@@ -24,14 +24,16 @@
         參數的意義與 ReduceLROnPlateau 相同。mode 是 "min" 或 "max"，threshold_mode 是 "rel" 或 "abs"。
         factor ≥ 1 或不認得的 mode 拋出 ValueError，訊息含該值。
     step(metric)
-        metric 是 float，可以是 NaN：NaN 不比任何值好。直接改 optimizer.param_groups 裡的 "lr"。
+        metric 是 float，可以是 NaN：NaN 不比任何值好。直接改 optimizer.param_groups 裡的 "lr"；
+        它在別處改過（例如 warmup），就從改過的值降。
 
 評分
     數值  500 組隨機的設定與 metric（含負數、NaN），每一步、每個群組的學習率都與 ReduceLROnPlateau 相同；
           參數的預設值
-    行為  第 patience + 1 個沒有進步的步驟才降，一有進步就重新數；cooldown；四種門檻，恰好在門檻上不算進步；
-          負的 metric；不低於 min_lr，也不把原本就低於 min_lr 的調高；1e-8 以下的改變不做；每個群組；
-          NaN 算沒有進步；不合法的 factor、mode 拋出 ValueError
+    行為  第 patience + 1 個沒有進步的步驟才降，一有進步就重新數；第一個 metric 一定比較好；
+          threshold 是 0 時再小的進步也算；cooldown；
+          四種門檻，恰好在門檻上不算進步；負的 metric；不低於 min_lr，也不把原本就低於 min_lr 的調高；
+          1e-8 以下的改變不做；每個群組；在別處改過的學習率；NaN 算沒有進步；不合法的 factor、mode 拋出 ValueError
     禁用  torch.optim.lr_scheduler.ReduceLROnPlateau（包括繼承它）
 
 範例

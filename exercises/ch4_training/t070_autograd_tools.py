@@ -23,10 +23,10 @@
 
 評分
     形狀  形狀與 dtype 如上（float32、float64）
-    梯度  float64 下與導數的公式相差 1e-9 以內（相對誤差）；f 的值很大、Hessian 很小時，hvp 也一樣準
+    梯度  float64 下與導數的公式相差 1e-9 以內（相對誤差）；f 的值、斜率很大時也一樣準
           f 不理會 x、只用到一部分的 x 時，沒用到的地方是 0；線性函數的 hvp 是 0
     行為  x 維持原樣：數值、requires_grad、grad；f 用到的其他張量的 grad 也不變
-          gradient 遇到多於一個元素的 f(x) 拋出 ValueError
+          gradient 遇到多於一個元素的 f(x) 拋出 ValueError，f 不理會 x 時也是
           反向傳播的次數：jacobian 不隨輸出的個數 m 增加，hvp 不隨 n 增加
           n = 10,000 時 hvp 增加的記憶體不到 200 MiB（float32 的 Hessian 就要 381 MiB）
     速度  64 個輸出的 jacobian，不超過參考解的 18 倍，也不逐個輸出迴圈

@@ -1,7 +1,7 @@
 """071 · 模型的混合精度訓練（Mixed Precision Training）
 
 題目
-    float16 最小的正數約是 6e-8，更小的梯度一律變成 0。loss scaling 的辦法：損失先乘上 scale 再 backward，
+    float16 最小的正數約是 6e-8，不到一半的梯度一律變成 0。loss scaling 的辦法：損失先乘上 scale 再 backward，
     梯度在 float16 裡就跟著放大 scale 倍，更新之前再除回來。scale 太大則溢位成 inf，所以要動態調整。
     自己寫出 torch.amp.GradScaler 的核心，scale 的變化與跳過的步驟要和它相同：
 
@@ -20,7 +20,7 @@
 介面
     LossScaler(init_scale=65536.0, growth_factor=2.0, backoff_factor=0.5, growth_interval=2000)
     scale(loss) -> Tensor
-        loss 是 float32 的純量張量；傳回乘上 scale 的，仍連著計算圖。
+        loss 是 float32 的純量張量；傳回乘上 scale 的，仍連著計算圖。loss 本身不變。
     unscale_(optimizer)
         把 optimizer 每個群組的每個參數的梯度就地除以 scale，並判斷有沒有 inf 或 NaN：看的是這時的梯度，
         之後再改動（例如截斷）也不影響要不要跳過。參數都是 float32；.grad 是 None 的略過。
@@ -28,7 +28,7 @@
     step(optimizer) -> bool
         每個 optimizer 各看各的梯度。有 inf 或 NaN 就不呼叫 optimizer.step()，傳回 False；否則呼叫，傳回 True。
         參數全都沒有梯度時照樣呼叫（GradScaler 會拋出 AssertionError，這裡不學它）。
-        update 之前，同一個 optimizer 最多 step 一次。
+        梯度留著，由使用者清。update 之前，同一個 optimizer 最多 step 一次。
     update()
         一次迭代的最後呼叫，只呼叫一次；在那之前至少有一次 step。
     get_scale() -> float
@@ -41,8 +41,9 @@
     數值  放大後的損失與它的梯度；unscale_ 之後的梯度，就地；引數的預設值；
           隨機的設定下，梯度時而有限、時而含 inf 或 NaN，每次迭代的 scale（相對誤差 1e-6）、是否跳過、
           更新後的參數都與 GradScaler 相同
-    行為  連續 growth_interval 次才放大；溢位時縮小、重新計數；只要一個元素是 inf、-inf 或 NaN 就跳過，
-          參數與 momentum 都不變；有限但很大的梯度不跳過；小到 1e-8 的 float16 梯度留得住；
+    行為  連續 growth_interval 次 update 才放大，與 optimizer 的個數無關；溢位時縮小、重新計數；scale 沒有上下限；
+          只要一個元素是 inf、-inf 或 NaN 就跳過，參數與 momentum 都不變；有限但很大的梯度不跳過；
+          小到 1e-8 的 float16 梯度留得住；
           unscale_ 過的 step 不再除一次，而且用的是之後改過的梯度；重複 unscale_ 拋出 RuntimeError；
           略過沒有梯度的參數；多個 optimizer 與多個群組；存檔接續
     禁用  torch.amp.GradScaler、torch.cuda.amp.GradScaler（包括繼承它們）

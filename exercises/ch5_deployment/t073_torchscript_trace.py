@@ -20,13 +20,14 @@
         example       trace 用的範例 (batch, ...)。
         path          要寫的檔案，str 或 Path；可以用 torch.jit.load 載入。
         check_inputs  另外的輸入，iterable（可能只能走訪一次）；形狀可以與 example 不同，原模型都能執行。
-        傳回寫進檔案的那個 ScriptModule。
+        傳回寫進檔案的那個 ScriptModule；除了 path 不留下別的檔案。
 
 評分
     數值  傳回的 ScriptModule 在 batch 為 1、3、8 時，與 eval 模式的模型相差不到 1e-5；
           寫出的檔案在一個沒有模型程式碼的新行程裡載入，結果也是
-    行為  check_inputs 中有一個使 trace 的結果與 eval 模式的原模型不同（相差 1e-2 以上），或使它無法執行：
-          ValueError，而且 path 維持原樣（原本沒有就沒有，原本有內容就不變）；
+    行為  check_inputs 中有一個使 trace 的結果與 eval 模式的原模型不同（形狀不同，或有元素相差 1e-2 以上），
+          或使它無法執行：ValueError，而且 path 維持原樣（原本沒有就沒有，原本有內容就不變）；
+          成功或失敗，資料夾裡都不留下別的檔案；
           check_inputs 都相符就要成功，即使 trace 時有警告；
           成功或失敗之後，模型的參數、buffer、每個子模組的模式都和原來一樣
 

@@ -23,10 +23,12 @@
 
 評分
     形狀  input_names 與 output_names
-    數值  tensor 與 array、float32 與 float64、需要梯度的、不連續的輸入，結果與 torch 相差不到 1e-4；
+    數值  tensor 與 array、float32 與 float64、需要梯度的、不連續的輸入，結果是 float32，與 torch 相差不到 1e-4；
           predict_batches 依序切批，不重疊、不補齊，最後一批可以不滿（模型的輸出與同一批的其他筆有關）
-    行為  一個 predictor 只建立一個 InferenceSession；用 providers；
-          維數不對、或檔案裡寫死的維度大小不對：ValueError，訊息寫出應有的與收到的形狀；
+    行為  一個 predictor 只建立一個 InferenceSession；providers 的順序照給的；
+          維數不對、或檔案裡寫死的維度（包括 batch）大小不對：ValueError，訊息寫出應有的與收到的形狀；
+          沒有寫死的維度（session 給的是名稱或 None）多大都可以；
+          先前的結果不因之後的呼叫而變，同一個 array 的內容改了就重算；
           path 不存在：FileNotFoundError；檔案損壞（截斷的、空的）：ValueError；
           4 個執行緒同時使用同一個 predictor，各自得到自己的結果；輸入不變
 

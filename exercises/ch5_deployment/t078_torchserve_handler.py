@@ -45,7 +45,7 @@
         可以多放別的鍵，例如 "runtime": "python"。
 
 評分
-    形狀  n 個請求得到 n 個答案的 list
+    形狀  n 個請求得到 n 個答案的 list；batch 是 (n, 樣本的形狀)，巢狀的 list 不攤平
     數值  第 i 個答案是 manifest 所指的模型對第 i 筆樣本的輸出；內容是 bytes、bytearray、str、list、dict，
           在 body 或 data，都一樣；樣本全是整數也一樣
     梯度  模型執行時 grad mode 是關的

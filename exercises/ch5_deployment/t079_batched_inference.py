@@ -24,7 +24,7 @@
 評分
     形狀  空的張量與空的 iterable；輸出的其餘各維與 dtype 由模型決定（可以是整數）
     數值  與 eval 模式一次算完相同（模型含有 dropout 與 batch norm）：張量、list、generator，最後一批較短、恰好整除、
-          batch_size 大於 N
+          batch_size 大於 N，只有一筆；樣本是整數（token）也是
     梯度  模型執行時 grad mode 是關的，結果不需要梯度
     行為  每一批的筆數如上；
           data 是張量時，同時存在的張量（不算 data 與模型本身）不超過輸出的 1.5 倍；檢查用的模型，一批與它的

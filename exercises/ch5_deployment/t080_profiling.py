@@ -13,9 +13,9 @@
 介面
     OpStat
         name             運算的名稱，例如 "aten::mm"，就是 key_averages() 的 key
-        calls            steps 次 forward 合計呼叫了幾次，int
+        calls            steps 次 forward 合計呼叫了幾次，int；同一個名稱只有一項，不論輸入的形狀
         self_cpu_us      steps 次合計的 self CPU time，微秒，float
-        self_device_us   steps 次合計的 self device time，微秒，float；沒有用到 GPU 時是 0
+        self_device_us   steps 次合計的 self device time，微秒，float 或 int；沒有用到 GPU 時是 0
     profile_model(model, inputs, *, steps=5, trace_path=None, top_k=10) -> list[OpStat]
         先暖身至少一次，再記錄 steps 次 model(inputs)；暖身不計入任何數字。
         依 self time 由大到小，至多 top_k 個：inputs 在 CUDA 上時依 self_device_us，否則依 self_cpu_us。
@@ -27,7 +27,8 @@
     形狀  傳回 OpStat 的 list，各欄位的型別；至多 top_k 個，預設 10
     數值  calls 恰好是每次 forward 的次數 × steps；self_cpu_us 與運算自己記下的時間相差不到 15%
     行為  刻意放慢的運算依 self time 的順序排列，外殼與呼叫很多次的小運算不會跑到前面；整個 list 由大到小；
-          暖身至少一次；trace 是可以讀的 JSON，含有那些運算；沒給 trace_path 時工作目錄裡沒有多出檔案；
+          top_k 個是全部之中最大的；暖身至少一次；trace 是可以讀的 JSON，含有那些運算；
+          沒給 trace_path 時工作目錄裡沒有多出檔案；
           eval 模式、grad mode 關閉；模式還原，模型與 inputs 不變；
           在 CUDA 上有 device time，最慢的 kernel 所屬的運算排在前面
 

@@ -15,7 +15,7 @@
 介面
     prune_global(model, amount)
         可剪的權重：model 中所有 nn.Linear、nn.Conv1d、nn.Conv2d、nn.Conv3d 的 weight，共 n 個數。
-        所有層一起比，|w| 最小的 round(amount · n) 個變成 0（Python 的 round）。其餘參數與 buffer 不變。
+        所有層一起比，|w| 最小的 round(amount · n) 個變成 0（Python 的 round：4.5 是 4）。其餘參數與 buffer 不變。
     sparsity(model) -> float
         那些權重中 0 所佔的比例，不論剪過沒有。model 至少有一個這樣的層。
     make_permanent(model)
@@ -29,8 +29,9 @@
     同一個模型只會剪一次。
 
 評分
-    數值  prune_global：留下與剪掉的權重，round 的個數，0 與 1（整數 1 也是全部）；bias、batch norm、embedding 不變；
-          sparsity；prune_channels：剪掉的 channel 與 bias，個數，0 與 1，沒有 bias 的 conv
+    數值  prune_global：留下與剪掉的權重，round 的個數，0 與 1（整數 1 也是全部）；
+          bias、batch norm、embedding 不變；sparsity；
+          prune_channels：剪掉的 channel 與 bias，個數，0 與 1，沒有 bias 的 conv
     梯度  剪完再訓練幾步，剪掉的仍是 0，其餘與「只更新留下的權重」逐步推算的相同
     行為  make_permanent 之後 state_dict 的名稱、值，能載入沒剪過的模型，輸出不變，參數仍可訓練；
           amount 超出範圍時拋出 ValueError

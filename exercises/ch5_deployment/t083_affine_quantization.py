@@ -43,7 +43,8 @@
     行為  不改動輸入
     速度  一百萬個元素的 fake_quantize，前向與反向，不超過參考解的 12 倍，也不逐元素迴圈
     禁用  torch.quantize_per_tensor、torch.quantize_per_tensor_dynamic、torch.quantize_per_channel、
-          torch.fake_quantize_per_tensor_affine、torch.fake_quantize_per_channel_affine、torch.ao
+          torch.fake_quantize_per_tensor_affine、torch.fake_quantize_per_channel_affine、torch.ao，
+          經由 torch.ops 呼叫也是
 
 範例
     >>> q = quantize(torch.tensor([0.0, 0.503, 1.0, 2.55]))

@@ -26,7 +26,7 @@
     數值  在 batch 為 1、3、8 時與 eval 模式的模型相差不到 1e-5（第一次呼叫與之後的都是）
     行為  傳回 ScriptModule，沒有任何參數（parameters() 是空的）；計算圖裡沒有輸入直接來自卷積的
           batch norm，其餘的 batch norm 可以留著；
-          原模型的參數、buffer、requires_grad、每個子模組的模式都不變；不寫任何檔案
+          原模型的參數、buffer、requires_grad、每個子模組的模式都不變；不寫任何檔案，暫存檔也不寫
     速度  在 Conv2d、BatchNorm2d、ReLU 疊成的網路上，時間不超過原模型（eval、no_grad）的 1.5 倍
 
 範例

@@ -25,7 +25,7 @@
 評分
     數值  每個 path 的張量（值、dtype、形狀），順序同 paths，慢的在前面時也是；空的 paths
     行為  載入都在別的行程；num_workers 個同時進行，不會更多；傳回的張量在 shared memory；
-          start method 是 spawn 時也行；
+          start method 是 spawn 時也行，worker 就不是 fork 出來的；
           出錯時例外的訊息說出是哪個 path；出錯時別的載入還沒完，也不留下行程；正常結束也不留下
     速度  fork 之下，每次載入都只是等待時，2 個 worker 至少比一個一個載入快 1.5 倍（不計開行程的時間）
 

@@ -25,7 +25,7 @@
     形狀  numerical_gradient 的形狀同 x：純量、一個元素、多維
     數值  預設的 eps 下，平滑函數的梯度誤差 1e-7 以內：float64、float32、不連續的 x；只取 x 的一個元素的函數也是
           eps 照上式使用；算的是 f 的差分，不受 f 的 backward 影響
-    行為  backward 正確的 Function 傳回 True；差一個倍數、正負號、排錯位置、少一項的傳回 False
+    行為  backward 正確的 Function 傳回 True；差一個倍數、正負號、排錯位置、少一項、有 NaN 的傳回 False
           梯度很大（1e6）或有元素幾乎是 0（1e-9）時，正確的仍是 True；大的元素旁邊小元素的錯也要看得出來
           rtol、atol 各自有作用；非純量的 f 拋出 ValueError
           x 的每一個位元、requires_grad、grad 都和原來一樣

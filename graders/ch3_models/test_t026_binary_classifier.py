@@ -63,10 +63,11 @@ def trained(weights, batches, settings):
 def session(submission, rng, device):
     """session(sizes, settings)：隨機權重的模型、它的 optimizer、各步的 batch，與手算的損失與權重。"""
 
-    def make(sizes, settings, column=False, dtype="int64"):
+    def make(sizes, settings, column=False, dtype="int64", bias=0.0):
         truth = None
         while truth is None:
             weights, batches = random_weights(rng, 4, 6), []
+            weights["fc2.bias"] += bias
             for n in sizes:
                 y = rng.permutation(n).remainder(3).clamp(max=1).to(getattr(torch, dtype))  # 兩類都有，個數不同
                 batches.append((rng.normal((n, 4)), y.reshape(n, 1) if column else y))
@@ -116,7 +117,8 @@ def test_gradient(submission, rng, device):
     oracle.forward = lambda x: oracle.fc2(oracle.fc1(x).clamp(min=0)).sigmoid()
     oracle.to(device)
     model = submission.BinaryClassifier(4, 7).to(device, torch.float64)
-    assert_same_module(model, oracle, rng.normal((9, 4), dtype="float64"), weights=random_weights(rng, 4, 7))
+    # 六倍：隱藏層也有大的值，截在 6 的 ReLU6 就不同了。
+    assert_same_module(model, oracle, 6 * rng.normal((9, 4), dtype="float64"), weights=random_weights(rng, 4, 7))
 
 
 @pytest.mark.numeric
@@ -127,15 +129,27 @@ def test_gradient(submission, rng, device):
 )
 def test_train_step(submission, session, column, dtype, settings):
     """連續四步的損失與權重"""
-    model, optimizer, batches, losses, states = session((8, 5, 7, 3), settings, column, dtype)
+    model, optimizer, batches, losses, states = session((70, 5, 37, 3), settings, column, dtype)
     model.train()
     for step, (x, y) in enumerate(batches):
         with unchanged(x, y):
             loss = submission.train_step(model, optimizer, x, y)
         assert_type(loss, float, what="回傳值")
+        check(model.training, "呼叫之後，模型由 train 模式變成了 eval 模式", "eval")
         # float32 的四步，參考解的誤差不到 2e-6（損失，相對）與 3e-7（權重）。
         assert_close(loss, losses[step], rtol=2e-5, atol=0, what=f"第 {step + 1} 步回傳的損失")
         assert_close(dict(model.state_dict()), states[step], rtol=1e-5, atol=1e-5, what=f"第 {step + 1} 步之後的權重")
+
+
+@pytest.mark.numeric
+def test_small_probability(submission, session):
+    """機率接近 0 時的損失與更新"""
+    # p 約 3e-4（y = 1 時的損失約 8）：截在 1e-2、或 log 裡加 1e-4，都差百分之一以上。
+    # 梯度的範數多在 1 以上，被裁剪也看得見。
+    model, optimizer, batches, (expected,), (weights,) = session((8,), SGD, bias=-8.0)
+    loss = submission.train_step(model, optimizer, *batches[0])
+    assert_close(loss, expected, rtol=1e-4, atol=0, what="p 約 3e-4 時的損失")
+    assert_close(dict(model.state_dict()), weights, rtol=1e-5, atol=1e-5, what="p 約 3e-4 時，一步之後的權重")
 
 
 @pytest.mark.behaviour

@@ -22,6 +22,15 @@ from torch_kata.checks import (
 )
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """別的程式占著核心時，多個執行緒互等會慢上百倍，60 步就超過時限。"""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def shapes(num_classes):
     return {
         "conv1.weight": (32, 3, 3, 3),
@@ -81,9 +90,11 @@ def test_parameters(submission, arguments, num_classes):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_shape(submission, rng, device, dtype):
     """logits 的形狀與 dtype"""
-    logits = submission.CifarCNN(7).to(device, getattr(torch, dtype))(rng.normal((3, 3, 32, 32), dtype=dtype))
-    assert_shape(logits, (3, 7), what="logits")
-    assert_dtype(logits, dtype, what="logits")
+    for num_classes in (7, 1):
+        model = submission.CifarCNN(num_classes).to(device, getattr(torch, dtype))
+        logits = model(rng.normal((3, 3, 32, 32), dtype=dtype))
+        assert_shape(logits, (3, num_classes), what=f"num_classes = {num_classes} 時，logits")
+        assert_dtype(logits, dtype, what="logits")
 
 
 @pytest.mark.numeric
@@ -96,6 +107,19 @@ def test_logits(pair, rng, mode, n):
     with unchanged(x):
         # float32 經過四層，誤差約 2e-6；各種寫法的加總順序不同，可到它的十倍。
         assert_close(model.train(mode == "train")(x), expected, rtol=1e-4, atol=1e-4, what="logits")
+
+
+@pytest.mark.numeric
+def test_repeatable(pair, rng):
+    """訓練時每次呼叫都相同"""
+    # 隨機翻轉整個 batch 的，一次呼叫有一半看不出來：二十次都漏掉的機率是 1e-6。
+    model, oracle = pair
+    x = rng.normal((2, 3, 32, 32))
+    expected = oracle(x.double())
+    model.train()
+    with torch.no_grad():
+        for _ in range(20):
+            assert_close(model(x), expected, rtol=1e-4, atol=1e-4, what="logits")
 
 
 @pytest.mark.gradient

@@ -101,6 +101,16 @@ def test_gradient(submission, rng):
     assert_gradients(submission.rnn_forward, *arguments(rng, 2, 3, 2, 3))
 
 
+@by_hand
+@pytest.mark.gradient
+def test_long_gradient(submission, rng):
+    """T = 60 時的梯度與 nn.RNN 相同"""
+    # 每隔幾十步就 detach 一次（truncated BPTT）的，短的序列看不出來。
+    truth = nn.Module()
+    truth.forward = builtin
+    assert_same_module(submission.rnn_forward, truth, *arguments(rng, 3, 60, 2, 4, "float64"))
+
+
 @pytest.mark.shape
 def test_parts(submission):
     """SimpleRNN 的子模組與 state_dict"""
@@ -113,8 +123,19 @@ def test_parts(submission):
     assert_equal(dict(sorted(found.items())), dict(sorted(expected.items())), what="state_dict 的形狀")
 
 
+@pytest.mark.shape
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_simple_rnn_shape(submission, rng, device, dtype):
+    """SimpleRNN 輸出的形狀與 dtype"""
+    for b, output_size in ((4, 2), (4, 1), (1, 2)):
+        module = submission.SimpleRNN(3, 5, output_size).to(device, getattr(torch, dtype))
+        out = module(rng.normal((b, 7, 3), dtype=dtype))
+        assert_shape(out, (b, output_size), f"B = {b}、output_size = {output_size} 時，輸出")
+        assert_dtype(out, dtype)
+
+
 @pytest.mark.numeric
-@pytest.mark.parametrize("b, t", [(4, 7), (7, 4), (1, 6), (5, 1)])
+@pytest.mark.parametrize("b, t", [(4, 7), (7, 4), (1, 6), (5, 1), (3, 60)])
 def test_simple_rnn(pair, rng, b, t):
     """SimpleRNN 等於 fc(最後一步的 h)"""
     module, truth = pair

@@ -115,23 +115,30 @@ def test_padding(model, texts, pad_id):
     made, given = model(pad_id), texts([5, 2, 7, 1], pad_id)
     expected = alone(made, given)
     for length in (7, LONGEST):
+        tokens = padded(given, length, pad_id)
         for name, context in with_graph_or_not():
-            with context:
-                logits = made(padded(given, length, pad_id))
+            with context, unchanged(tokens, made):
+                logits = made(tokens)
             assert_close(logits, expected, what=f"（{name}）補到長度 {length}，與沒有補的 logits ")
 
 
 @pytest.mark.numeric
 def test_logits(model, texts):
-    """輸出沒有經過 softmax"""
+    """輸出沒有經過 softmax 或 log_softmax"""
     logits = model()(torch.stack(texts([6] * 4)))
+    total = logits.exp().sum(1)
+    check(not torch.allclose(total, torch.ones_like(total)), "exp(輸出) 的和是 1：那是 log_softmax", logits)
     check(not torch.allclose(logits.sum(1), logits.new_ones(4)), "輸出的和是 1：那是機率，不是 logits", logits)
 
 
 @pytest.mark.gradient
-def test_gradient(model, texts):
+@PADS
+def test_gradient(model, texts, device, pad_id):
     """每個參數都有梯度，而且與數值微分相符"""
-    assert_parameter_gradients(model(), padded(texts([5, 3, LONGEST]), LONGEST, 0))
+    # pad_id = 5 時 token 0 是一個字，一定要出現：padding_idx 寫死成 0 的，它學不到東西。
+    first = torch.arange(LONGEST, device=device)
+    given = [first + (first >= pad_id), *texts([5, 3], pad_id)]
+    assert_parameter_gradients(model(pad_id), padded(given, LONGEST, pad_id))
 
 
 @pytest.mark.behaviour
@@ -165,7 +172,19 @@ def test_all_padding(model, texts, mode):
         for name, context in with_graph_or_not():
             with context:
                 logits = made(rows)
+            check(made.training == (mode == "train"), f"呼叫之後，模型不再是 {mode} 模式", "mode")
             assert_finite(logits, what=f"（{mode}、{name}、{what}）logits ")
+
+
+@pytest.mark.numeric
+def test_beside_all_padding(model, texts):
+    """整列都是 padding 的樣本，不影響其他樣本"""
+    made, given = model(), texts([5, 0, 7])
+    expected = alone(made, given[::2])
+    for name, context in with_graph_or_not():
+        with context:
+            logits = made(padded(given, 7, 0))[::2]
+        assert_close(logits, expected, what=f"（{name}）與一列 padding 一起送入，與各自單獨送入的 logits ")
 
 
 @pytest.mark.gradient

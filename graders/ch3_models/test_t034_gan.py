@@ -263,6 +263,16 @@ def test_g_step(game, rng):
         check(not frozen, f"gan_step 結束時，{name} 有參數的 requires_grad 是 False", [name, frozen])
 
 
+@pytest.mark.behaviour
+def test_mode(game, rng):
+    """結束時兩個網路都還在 train 模式"""
+    players = game()
+    players.step(rng.uniform((6, PIXELS), -1, 1, dtype="float64"))
+    for name, network in (("generator", players.g), ("discriminator", players.d)):
+        left = [key or name for key, module in network.named_modules() if not module.training]
+        check(not left, f"呼叫前在 train 模式的 {name}，結束時在 eval 模式：dropout、batch norm 從此不同", [name, left])
+
+
 @pytest.mark.numeric
 def test_noise(submission, rng, device):
     """z 服從標準常態，每個樣本、每次呼叫都不同"""

@@ -54,11 +54,11 @@ def assert_gradients_equal(result, expected):
 
 @pytest.fixture
 def problem(rng):
-    """problem(n, d, h, c)：隨機的 (x, labels, w1, b1, w2, b2)，float64。"""
+    """problem(n, d, h, c)：隨機的 (x, labels, w1, b1, w2, b2)，float64；labels 裡沒有最後一類，類別數要看 w2。"""
 
     def make(n, d, h, c):
         weights = random_weights(rng, d, h, c, "float64").values()
-        return rng.normal((n, d), dtype="float64"), rng.integers(0, c, (n,)), *weights
+        return rng.normal((n, d), dtype="float64"), rng.integers(0, c - 1, (n,)), *weights
 
     return make
 

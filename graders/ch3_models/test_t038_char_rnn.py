@@ -177,9 +177,10 @@ def test_generated_shape(submission, adder, prompt, length):
 
 @pytest.mark.numeric
 def test_argmax(submission, adder, prompt):
-    """temperature 0：由最後一個位置取 argmax，再餵回去"""
+    """temperature 0：由最後一個位置取 argmax，再餵回去，不抽樣"""
     expected = sums(prompt, 12)
-    text = submission.generate(adder(), prompt, 12, temperature=0)
+    with same_random_state():
+        text = submission.generate(adder(), prompt, 12, temperature=0)
     assert_equal(text, expected, what="「下一個字是前面的和」的模型所生成的字")
 
 
@@ -196,11 +197,13 @@ def test_argmax_of_rnn(submission, pair, rng):
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("temperature", [None, 0.5, 2.0], ids=["default", "0.5", "2"])
-def test_distribution(submission, constant, rng, tensor, temperature):
+@pytest.mark.parametrize(
+    "temperature, shift", [(None, 0), (0.5, 0), (2.0, 0), (None, 1000)], ids=["default", "0.5", "2", "large-logits"]
+)
+def test_distribution(submission, constant, rng, tensor, temperature, shift):
     """抽樣服從 softmax(logits / temperature)"""
     order = rng.permutation(5).tolist()
-    logits = [0.5 * rank for rank in order]  # 最小的機率 0.012，1500 次中約 18 次
+    logits = [0.5 * rank + shift for rank in order]  # 最小的機率 0.012，1500 次中約 18 次
     expected = tensor(logits, dtype="float64").div(temperature or 1.0).softmax(0)
     setting = {} if temperature is None else {"temperature": temperature}
     generator = torch.Generator(expected.device).manual_seed(rng.seed())
@@ -222,16 +225,19 @@ def test_steps(submission, adder, prompt):
 
 @pytest.mark.behaviour
 def test_same_generator(submission, constant, tensor, rng, device):
-    """同樣狀態的 generator 給出同樣的字，不動用全域亂數"""
+    """同樣狀態的 generator 給出同樣的字，接著用則不同；不動用全域亂數"""
     model, seed, given = constant([0.0] * V), rng.seed(), tensor([2, 7])
     texts = []
     for number in (seed, seed, seed + 1):
         with same_random_state():
             generator = torch.Generator(device).manual_seed(number)
             texts.append(submission.generate(model, given, 40, generator=generator))
+    further = submission.generate(model, given, 40, generator=generator)  # the last one, where it has got to
     same, other = torch.equal(texts[0], texts[1]), torch.equal(texts[0], texts[2])
     check(same, "generator 的 seed 相同，兩次生成的字卻不同", texts)
     check(not other, "generator 的 seed 不同，兩次生成的字卻相同", texts)
+    message = "同一個 generator 接著再用，生成的字卻和前一次相同：不可重設它的種子"
+    check(not torch.equal(texts[2], further), message, further)
 
 
 @pytest.mark.behaviour
@@ -270,6 +276,7 @@ def test_no_graph(submission, adder, prompt):
 @pytest.mark.behaviour
 @pytest.mark.parametrize("size, temperature", [(0, 1.0), (5, -0.25)], ids=["empty-prompt", "negative-temperature"])
 def test_bad_input(submission, adder, prompt, size, temperature):
-    """空的 prompt、負的 temperature：ValueError"""
-    with raises(ValueError, *([temperature] if temperature < 0 else [])):
-        submission.generate(adder(), prompt[:size], 3, temperature=temperature)
+    """空的 prompt、負的 temperature：ValueError，模式不變"""
+    model = adder()
+    with unchanged(model), raises(ValueError, *([temperature] if temperature < 0 else [])):
+        submission.generate(model, prompt[:size], 3, temperature=temperature)

@@ -79,6 +79,9 @@ def test_definition(submission, rng, weight):
         expected = mse_mae(predictions, targets, 1.0 if weight is None else weight)
         with unchanged(predictions, targets):
             assert_close(loss_fn(predictions, targets), expected, what=f"{shape} 的損失")
+    # √(e² + eps) 在別處看不出來；e 都是 0 時，式子的每一步都沒有捨入誤差。
+    loss = loss_fn(targets, targets.clone())
+    assert_close(loss, torch.zeros_like(loss), rtol=0, atol=0, what="predictions 等於 targets 時的損失")
 
 
 @pytest.mark.gradient
@@ -167,8 +170,10 @@ def test_no_steps(submission, problem):
 
 
 @pytest.mark.behaviour
-def test_fit_with_different_shapes(submission, problem):
+@pytest.mark.parametrize("width", [2, 1], ids=["(7, 2) and (7, 1)", "(7, 1) and (7,)"])
+def test_fit_with_different_shapes(submission, problem, device, width):
     """模型的輸出與 y 形狀不同時，fit 拋出 ValueError"""
     model, x, y = problem
-    with raises(ValueError, "7, 2"):
-        submission.fit(model, submission.MseMaeLoss(), x, y[:, :1], lr=0.05, steps=2)
+    model[2] = nn.Linear(4, width).to(device, torch.float64)
+    with raises(ValueError, f"7, {width}"):
+        submission.fit(model, submission.MseMaeLoss(), x, y[:, :1] if width == 2 else y[:, 0], lr=0.05, steps=2)

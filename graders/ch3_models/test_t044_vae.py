@@ -246,6 +246,17 @@ def test_loss(submission, rng, beta):
             assert_close(submission.elbo_loss(reconstruction, x, normal(loc, scale), **options), expected, what="損失")
 
 
+@pytest.mark.numeric
+def test_confident(submission, tensor):
+    """reconstruction 離 0 與 1 只有 1e-4 時的損失"""
+    # 截在 1e-6、log 裡加 1e-8 的寫法差不到 1e-4；截在 1e-3 的少四分之一。
+    reconstruction, x = tensor([[1e-4, 1 - 1e-4, 1 - 1e-4]]), tensor([[1.0, 0.0, 0.5]])
+    loc, scale = tensor([[0.0]]), tensor([[1.0]])
+    expected = negative_elbo(reconstruction, x, loc, scale, 1.0)
+    got = submission.elbo_loss(reconstruction, x, normal(loc, scale))
+    assert_close(got, expected, rtol=1e-3, what="reconstruction 離 0 與 1 只有 1e-4 時的損失")
+
+
 @pytest.mark.gradient
 def test_loss_gradient(submission, rng):
     """elbo_loss 對 reconstruction、loc、scale 的梯度"""

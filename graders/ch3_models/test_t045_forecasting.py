@@ -18,6 +18,7 @@ from torch_kata.checks import (
     fail,
     nn,
     raises,
+    same_random_state,
     torch,
     unchanged,
 )
@@ -206,12 +207,13 @@ def test_no_memory(pair, rng):
 @pytest.mark.parametrize("horizon", [1, 3])
 def test_forecast(submission, rng, horizon):
     """forecast 等於逐段手算"""
-    model, history = weighted(rng, horizon).double(), rng.normal((7,), dtype="float64")
-    for steps in (10, 2, 6):
+    model = weighted(rng, horizon).double()
+    for t, steps in ((7, 10), (7, 2), (31, 6)):
+        history = rng.normal((t,), dtype="float64")
         expected = by_hand(model, history, steps)
         with unchanged(history):
             made = submission.forecast(model, history, steps)
-        assert_close(made, expected, what=f"horizon {horizon} 的 {steps} 個預測")
+        assert_close(made, expected, what=f"horizon {horizon}、T = {t} 的 {steps} 個預測")
 
 
 @pytest.mark.shape
@@ -237,10 +239,11 @@ def test_forecast_no_gradient(submission, rng):
 
 @pytest.mark.behaviour
 def test_forecast_mode(submission, rng):
-    """forecast 不改變模型的模式"""
+    """forecast 不改變模型的模式與全域亂數"""
     for mode in ("train", "eval"):
-        model = weighted(rng, 2).train(mode == "train")
-        submission.forecast(model, rng.normal((7,)), 3)
+        model, history = weighted(rng, 2).train(mode == "train"), rng.normal((7,))
+        with same_random_state():
+            submission.forecast(model, history, 3)
         now = [module.training for module in model.modules()]
         if now != [mode == "train"] * 2:
             fail(f"model.{mode}() 之後呼叫 forecast，模型與子模組的 training 變成 {now}", f"{mode} {now}")

@@ -13,6 +13,7 @@ from torch_kata.checks import (
     assert_type,
     check,
     nn,
+    same_random_state,
     torch,
     unchanged,
 )
@@ -125,14 +126,18 @@ def test_parts(submission):
     expected = {name: tuple(value.shape) for name, value in oracle().state_dict().items()}
     found = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     assert_equal(dict(sorted(found.items())), dict(sorted(expected.items())), what="state_dict 的形狀")
+    same = submission.Seq2Seq(TGT, TGT, E, H)
+    apart = same.src_embedding.weight is not same.tgt_embedding.weight
+    check(apart, "src_vocab = tgt_vocab 時，src_embedding 與 tgt_embedding 成了同一個", "shared")
 
 
 @pytest.mark.shape
 def test_shape(submission, sentences, device):
     """logits 的形狀與 dtype"""
-    for dtype in ("float32", "float64"):
-        logits = submission.Seq2Seq(SRC, TGT, E, H).to(device, getattr(torch, dtype))(*sentences)
-        assert_shape(logits, (4, 3, TGT))
+    src, tgt = sentences
+    for dtype, b in (("float32", 4), ("float64", 1)):
+        logits = submission.Seq2Seq(SRC, TGT, E, H).to(device, getattr(torch, dtype))(src[:b], tgt[:b])
+        assert_shape(logits, (b, 3, TGT))
         assert_dtype(logits, dtype)
 
 
@@ -171,9 +176,11 @@ def test_gradient(pair, sentences):
 def test_greedy(pair, submission, rng):
     """greedy_decode 的每個字"""
     module, truth = pair(scale=1.5)
-    src, eos = rng.integers(0, SRC, (40, 5)), rng.choice([1, 2, 4, 5, 6])
-    expected = ended(endless(truth, src, 8), eos)
-    assert_equal(submission.greedy_decode(module.double(), src, BOS, eos, 8), expected, what=f"（eos_id={eos}）40 句")
+    sentences, eos = rng.integers(0, SRC, (40, 5)), rng.choice([1, 2, 4, 5, 6])
+    for src in (sentences, sentences[:1]):
+        expected = ended(endless(truth, src, 8), eos)
+        made = submission.greedy_decode(module.double(), src, BOS, eos, 8)
+        assert_equal(made, expected, what=f"（eos_id={eos}）{len(src)} 句")
 
 
 @pytest.mark.numeric
@@ -204,9 +211,9 @@ def test_ends_at_once(decoding, submission):
 @pytest.mark.behaviour
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_unchanged(pair, submission, sentences, training):
-    """greedy_decode 不改動 src、模型與它的模式"""
+    """greedy_decode 不改動 src、模型與它的模式、全域亂數"""
     module, src = pair()[0].train(training), sentences[0]
-    with unchanged(module, src):
+    with unchanged(module, src), same_random_state():
         submission.greedy_decode(module, src, BOS, 1, 4)
 
 

@@ -158,12 +158,13 @@ def test_gradcheck(pair, rng, tensor):
 @pytest.mark.numeric
 def test_large(saturated, tensor):
     """分數大到 1e6 時的輸出與梯度"""
-    # 分數是 −7e6、−1e6、7e6：第三步得到全部的權重，其餘的權重小到是 0。
+    # 分數是 −7e6、−1e6、7e6，與 −7e6、−5e6、−1e6：第三步得到全部的權重，其餘的權重小到是 0。
     module = saturated([1e6, 2e6, 4e6])
-    query = tensor([[0.3, -0.8]], requires_grad=True)
-    keys = tensor([[[-1.0, -2.0, -3.0], [1.0, 2.0, -1.0], [2.0, 1.0, 1.5]]], requires_grad=True)
+    query = tensor([[0.3, -0.8], [0.1, 0.5]], requires_grad=True)
+    rows = [[-1.0, -2.0, -3.0], [1.0, 2.0, -1.0], [2.0, 1.0, 1.5], [1.0, -2.0, -1.0], [0.5, 1.0, -1.0]]
+    keys = tensor([[rows[t] for t in steps] for steps in ([0, 1, 2], [0, 3, 4])], requires_grad=True)
     context, weights = module(query, keys)
-    assert_close(results(context, weights), results(keys.detach()[:, 2], tensor([[0.0, 0.0, 1.0]])))
+    assert_close(results(context, weights), results(keys.detach()[:, 2], tensor([[0.0, 0.0, 1.0]] * 2)))
     (context.sum() + weights[:, 1].sum()).backward()
     assert_finite(query.grad, keys.grad, *(parameter.grad for parameter in module.parameters()), what="梯度")
 

@@ -20,9 +20,9 @@ from torch_kata.checks import (
 )
 
 # (in_channels, out_channels, stride)：不投影的只有第一種。
-BLOCKS = [(4, 4, 1), (4, 4, 2), (4, 6, 1), (4, 6, 2)]
+BLOCKS = [(4, 4, 1), (4, 4, 2), (4, 6, 1), (4, 6, 2), (6, 4, 3)]
 # (num_blocks, num_classes, widths)；第二種換段時 channel 數不變，只有步長變。
-NETS = {"3-stages": ([2, 1, 2], 7, (4, 6, 10)), "2-stages": ((1, 2), 3, (5, 5))}
+NETS = {"3-stages": ([2, 1, 2], 7, (6, 4, 10)), "2-stages": ((1, 2), 3, (5, 5))}
 
 
 def basic_block(n_in, n_out, stride):
@@ -110,7 +110,7 @@ def test_block(submission, same_weights, rng, sizes):
     block, oracle = same_weights(submission.ResidualBlock(*sizes), basic_block(*sizes))
     for mode in ("train", "eval"):
         block.train(mode == "train"), oracle.train(mode == "train")
-        x = rng.normal((3, 4, 7, 10))
+        x = rng.normal((3, sizes[0], 7, 10))
         expected = oracle(x.double())
         with unchanged(x):
             # float32 的兩層卷積與 batch norm，誤差不到 1e-6；各種寫法的加總順序不同，留一百倍。

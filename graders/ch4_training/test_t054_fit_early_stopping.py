@@ -15,26 +15,28 @@ def loader(inputs, targets, batch_size):
 
 @pytest.fixture
 def regression(rng, device):
-    """一個線性模型、沒有打亂的兩個 loader，與手算 SGD 三個 epoch 應得的兩種損失（float64）。"""
+    """一個線性模型、沒有打亂的兩個 loader，與手算 SGD（momentum 0.5）三個 epoch 應得的兩種損失（float64）。"""
     x, y = rng.normal((10, 3), dtype="float64"), rng.normal((10, 2), dtype="float64")
     x_val, y_val = rng.normal((7, 3), dtype="float64"), rng.normal((7, 2), dtype="float64")
     y[8:] += 20  # 最後的小 batch 損失特別大：平均各 batch 的損失會差很多
     y_val[5:] += 20
     model = rng.fill_(nn.Linear(3, 2, dtype=torch.float64, device=device))
     weight, bias = model.weight.detach().clone(), model.bias.detach().clone()
+    velocity = [torch.zeros_like(weight), torch.zeros_like(bias)]
     train_loss, val_loss = [], []
     for _ in range(3):
         total = 0.0
         for rows in (slice(0, 4), slice(4, 8), slice(8, 10)):
             error = x[rows] @ weight.T + bias - y[rows]
             total += float(error.square().sum())
-            weight = weight - 0.1 * 2 * error.T @ x[rows] / error.numel()
-            bias = bias - 0.1 * 2 * error.sum(0) / error.numel()
+            gradients = [2 * error.T @ x[rows] / error.numel(), 2 * error.sum(0) / error.numel()]
+            velocity = [0.5 * v + g for v, g in zip(velocity, gradients, strict=True)]
+            weight, bias = weight - 0.1 * velocity[0], bias - 0.1 * velocity[1]
         train_loss.append(total / y.numel())
         val_loss.append(float((x_val @ weight.T + bias - y_val).square().mean()))
 
     def fit(submission):
-        sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+        sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
         loaders = loader(x, y, 4), loader(x_val, y_val, 5)
         return submission.fit(model, *loaders, nn.MSELoss(), sgd, max_epochs=3, patience=9)
 
@@ -159,6 +161,14 @@ def test_validation_without_graph(watch):
 
 
 @pytest.mark.behaviour
+def test_seed(submission, regression, rng):
+    """不重設全域亂數的種子"""
+    torch.manual_seed(seed := rng.seed())
+    regression[0](submission)
+    check(torch.initial_seed() == seed, "重設了全域亂數的種子：那是呼叫者的事，打亂與 dropout 都受它影響", "reseeded")
+
+
+@pytest.mark.behaviour
 @pytest.mark.parametrize(
     "values, patience, stop",
     [([5, 4, 3, 7, 6, 8, 1, 9], 3, 6), ([5, 6, 4, 5, 3, 4, 5, 1], 2, 7), ([5, 3, 4, 1], 1, 3)],
@@ -201,6 +211,15 @@ def test_ties(scripted):
     check(
         history.best_epoch == 1, f"best_epoch 應為 1，得到 {history.best_epoch}", [history.val_loss, history.best_epoch]
     )
+
+
+@pytest.mark.behaviour
+def test_small_improvement(scripted):
+    """再小的改善也算"""
+    history, _, _, _ = scripted([1 - 1e-6 * epoch for epoch in range(5)], 2)
+    found = [len(history.val_loss), history.best_epoch]
+    told = f"val_loss 每次只降百萬分之一，應跑完 5 個 epoch，best_epoch 是 5；跑了 {found[0]} 個，得到 {found[1]}"
+    check(found == [5, 5], told, [history.val_loss, found])
 
 
 @pytest.mark.behaviour

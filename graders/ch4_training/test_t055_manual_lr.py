@@ -8,6 +8,7 @@ from torch_kata.checks import (
     assert_close,
     assert_equal,
     assert_type,
+    check,
     forbid,
     nn,
     torch,
@@ -17,7 +18,7 @@ from torch_kata.checks import (
 pytestmark = forbid("torch.optim.lr_scheduler")
 
 EPOCHS = 7
-BATCHES = (slice(0, 4), slice(4, 8), slice(8, 10))
+N, BATCH = 10, 4
 
 
 def step_lr(base_lr, step_size, gamma, epochs):
@@ -28,15 +29,33 @@ def step_lr(base_lr, step_size, gamma, epochs):
     return rates
 
 
+class Rotating:
+    """DataLoader 的 sampler：每走一遍，順序就往後轉三個，像打亂一樣各個 epoch 不同。"""
+
+    def __init__(self):
+        self.epoch = -1
+
+    def __len__(self):
+        return N
+
+    def __iter__(self):
+        self.epoch += 1
+        return iter(self.order(self.epoch))
+
+    @staticmethod
+    def order(epoch):
+        return [(row + 3 * epoch) % N for row in range(N)]
+
+
 @pytest.fixture
 def regression(submission, rng, device):
     """regression(epochs, ...)：同一個起點的一次訓練，傳回 (學習率, 權重)；與 regression.path(...)：手算的 SGD。"""
-    x, y = rng.normal((10, 3), dtype="float64"), rng.normal((10, 2), dtype="float64")
+    x, y = rng.normal((N, 3), dtype="float64"), rng.normal((N, 2), dtype="float64")
     start = rng.fill_(nn.Linear(3, 2, dtype=torch.float64, device=device))
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=4)
 
     def run(epochs, **settings):
-        model = copy.deepcopy(start)
+        model, dataset = copy.deepcopy(start), torch.utils.data.TensorDataset(x, y)
+        loader = torch.utils.data.DataLoader(dataset, batch_size=BATCH, sampler=Rotating())
         with unchanged(x, y):
             rates = submission.train(model, loader, nn.MSELoss(), epochs=epochs, **settings)
         return rates, {name: value.detach() for name, value in model.named_parameters()}
@@ -46,8 +65,9 @@ def regression(submission, rng, device):
         values = [start.weight.detach().clone(), start.bias.detach().clone()]
         velocity = [torch.zeros_like(value) for value in values]
         result = []
-        for rate in rates:
-            for rows in BATCHES:
+        for epoch, rate in enumerate(rates):
+            order = Rotating.order(epoch)
+            for rows in (order[first : first + BATCH] for first in range(0, N, BATCH)):
                 error = x[rows] @ values[0].T + values[1] - y[rows]
                 gradients = [2 * error.T @ x[rows] / error.numel(), 2 * error.sum(0) / error.numel()]
                 velocity = [momentum * v + g for v, g in zip(velocity, gradients, strict=True)]
@@ -96,6 +116,14 @@ def test_weights(regression, momentum, step_size):
     settings = {"base_lr": 0.1, "momentum": momentum, "step_size": step_size, "gamma": 0.4}
     found = [regression(epochs, **settings)[1] for epochs in range(1, EPOCHS + 1)]
     assert_close(found, expected, what="各個 epoch 之後的權重")
+
+
+@pytest.mark.behaviour
+def test_seed(regression, rng):
+    """train 不重設全域亂數的種子"""
+    torch.manual_seed(seed := rng.seed())
+    regression(2, base_lr=0.1, momentum=0.9, step_size=1, gamma=0.5)
+    check(torch.initial_seed() == seed, "重設了全域亂數的種子：那是呼叫者的事，打亂與 dropout 都受它影響", "reseeded")
 
 
 @pytest.mark.behaviour

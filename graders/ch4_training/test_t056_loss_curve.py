@@ -88,6 +88,14 @@ def test_weights(submission, start):
         assert_close(dict(model.state_dict()), path[epochs], rtol=1e-5, what=f"epochs={epochs} 之後的權重")
 
 
+@pytest.mark.behaviour
+def test_seed(submission, start, rng):
+    """train_and_record 不重設全域亂數的種子"""
+    torch.manual_seed(seed := rng.seed())
+    submission.train_and_record(start.model(), start.x, start.y, epochs=2, lr=0.1)
+    check(torch.initial_seed() == seed, "重設了全域亂數的種子：那是呼叫者的事", "reseeded")
+
+
 # ── 畫圖 ──
 
 
@@ -118,7 +126,7 @@ def drawings():
 
 def contents(figure):
     axes = figure.axes
-    lines = [line for each in axes for line in each.get_lines()]
+    lines = [line for each in axes for line in each.get_lines() if line.get_visible()]
     legends = [legend for legend in [*(each.get_legend() for each in axes), *figure.legends] if legend]
     entries = [pair for each in legends for pair in zip(each.get_texts(), each.legend_handles, strict=True)]
     titles = [each.get_title(loc) for each in axes for loc in ("left", "center", "right")]

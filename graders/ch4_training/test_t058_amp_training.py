@@ -19,7 +19,8 @@ class Setting:
         self.submission, self.device = submission, device
         self.model = rng.fill_(nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3))).to(device)
         self.x, self.y = rng.normal((40, 6)), rng.normal((40, 3)) + 4.0
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=LR)
+        groups = [{"params": list(self.model[layer].parameters())} for layer in (0, 2)]  # 範數是兩個群組合起來的
+        self.optimizer = torch.optim.SGD(groups, lr=LR)
         self.criterion = nn.MSELoss()
 
     def truth(self):
@@ -133,13 +134,15 @@ def test_no_need_to_clip(setting, scaled):
 
 
 @pytest.mark.behaviour
+@SCALED
 @pytest.mark.parametrize("dtype", ["default", "bfloat16", "float16"])
-def test_matmul_dtype(setting, dtype):
+def test_matmul_dtype(setting, dtype, scaled):
     """nn.Linear 以 dtype 計算"""
     seen = []
     for layer in (setting.model[0], setting.model[2]):
         layer.register_forward_hook(lambda module, inputs, output: seen.append(str(output.dtype)))
-    loss, _ = setting.step(**({} if dtype == "default" else {"dtype": getattr(torch, dtype)}))
+    settings = {} if dtype == "default" else {"dtype": getattr(torch, dtype)}
+    loss, _ = setting.step(**settings, scaler=setting.scaler() if scaled else None)
     wanted = "torch." + dtype.replace("default", "bfloat16")
     check(seen, "沒有呼叫 model", "no forward")
     if seen != [wanted] * len(seen):
@@ -163,19 +166,41 @@ def test_parameters(setting):
 
 
 @pytest.mark.behaviour
-def test_criterion(setting):
+def test_train_mode(setting):
+    """train() 的模型就在 train() 模式下訓練"""
+    seen = []
+    setting.model.train()
+    setting.model.register_forward_pre_hook(lambda module, inputs: seen.append(module.training))
+    loss, _ = setting.step()
+    check(seen and all(seen), "把 train() 模式的模型切到了 eval()：dropout 與 BatchNorm 不再是訓練的樣子", [loss, seen])
+
+
+@pytest.mark.behaviour
+def test_seed(setting, rng):
+    """不重設全域亂數的種子"""
+    torch.manual_seed(seed := rng.seed())
+    setting.step()
+    check(torch.initial_seed() == seed, "重設了全域亂數的種子：每一步的 dropout 因此都一樣", "reseeded")
+
+
+@pytest.mark.behaviour
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_criterion(setting, rng, kind):
     """criterion 收到 float32 的輸出與原來的 y"""
-    seen, targets = [], []
+    seen, targets, loss_function = [], [], nn.functional.mse_loss
+    if kind == "classification":
+        setting.y, loss_function = rng.integers(0, 3, (40,)), nn.functional.cross_entropy
+    wanted = setting.y
 
     def criterion(outputs, y):
         seen.append(str(outputs.dtype))
-        targets.append(y is setting.y)
-        return nn.functional.mse_loss(outputs.float(), y)
+        targets.append(y is wanted)
+        return loss_function(outputs.float(), wanted)
 
     setting.criterion = criterion
     loss, _ = setting.step()
     check(seen == ["torch.float32"], f"criterion 收到的輸出依序是 {seen}，應是一次 float32", [loss, seen])
-    check(all(targets), "criterion 收到的 y 不是原來的那個", "target")
+    check(all(targets), f"criterion 收到的 y 不是原來的那個（{wanted.dtype}）：y 要原樣交給它", "target")
 
 
 @pytest.mark.behaviour

@@ -162,10 +162,11 @@ def test_help(as_main):
 
 
 @pytest.mark.behaviour
-def test_exit_status(as_main, tmp_path):
+@pytest.mark.parametrize("arguments", [("--epochs", "0"), ("--test", "missing.pt")], ids=["epochs", "checkpoint"])
+def test_exit_status(as_main, tmp_path, arguments):
     """python FILE 遇到不合法的參數：程式的狀態是 2"""
-    status = as_main("--epochs", 0, "--output-dir", tmp_path / "output").status
-    check(status == 2, f"python FILE --epochs 0 應以狀態 2 結束，得到 {status}", f"status {status}")
+    status = as_main(*arguments, "--output-dir", tmp_path / "output").status
+    check(status == 2, f"python FILE {' '.join(arguments)} 應以狀態 2 結束，得到 {status}", f"status {status}")
 
 
 @contextlib.contextmanager
@@ -277,13 +278,14 @@ BASE = {"--epochs": 1, "--lr": 0.01, "--batch-size": 64, "--hidden-size": 16, "-
 
 
 def short(run, folder, name, **changes):
-    """一次很短的訓練：它的 metrics.json 與權重。"""
+    """一次很短的訓練：它的 metrics.json、權重，與 backward 的次數。"""
     options = {**BASE, **{f"--{key.replace('_', '-')}": value for key, value in changes.items()}}
     output = folder / name
-    result = run(*[part for pair in options.items() for part in pair], "--output-dir", output)
+    with count_calls("Tensor.backward") as steps:
+        result = run(*[part for pair in options.items() for part in pair], "--output-dir", output)
     check(result.status == 0, f"訓練以狀態 {result.status} 結束：{result.err[-200:]}", str(result.status))
     metrics_of(output)
-    return (output / "metrics.json").read_bytes(), weights_of(output)
+    return (output / "metrics.json").read_bytes(), weights_of(output), steps.total()
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +297,7 @@ def base(run, folder):
 def test_same_seed(run, folder, base):
     """同一個 seed：metrics.json 逐 byte 相同，權重也相同"""
     again = short(run, folder, "again")
-    first, second = (json.loads(content) for content, _ in (base, again))
+    first, second = (json.loads(content) for content, *_ in (base, again))
     differing = sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
     check(not differing, f"同一個 seed 再訓練一次，metrics.json 的 {'、'.join(differing)} 不同", differing)
     check(base[0] == again[0], "同一個 seed 再訓練一次，metrics.json 的內容不是逐 byte 相同", "bytes")
@@ -308,9 +310,12 @@ def test_same_seed(run, folder, base):
 )
 def test_options(run, folder, base, option, value):
     """每個選項都有作用"""
-    _, weights = short(run, folder, option, **{option: value})
+    _, weights, steps = short(run, folder, option, **{option: value})
     usual = BASE[f"--{option}"]
     check(weights != base[1], f"--{option} 由 {usual} 改成 {value}，訓練出的權重卻完全相同：它沒有用上", "same")
+    if option == "epochs":
+        told = f"--epochs 1 訓練了 {base[2]} 步，--epochs 6 是 {steps} 步：應為 6 倍"
+        check(steps == 6 * base[2], told, [steps, base[2]])
 
 
 # ── 不合法的參數 ──

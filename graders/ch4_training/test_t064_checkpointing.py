@@ -262,14 +262,35 @@ def test_random_streams(submission, helper, rng, tmp_path, device, library):
 
 @pytest.mark.numeric
 def test_model_only(submission, helper, rng, tmp_path, device):
-    """只給 model：載入權重，不動亂數"""
+    """只給 model：載入權重，不動亂數與模式"""
     parts = trained(helper, rng)
     expected = states(parts[0])[0]
     submission.save_checkpoint(tmp_path / "last.pt", parts[0], parts[1], epoch=3, scheduler=parts[2])
-    fresh = helper.build(rng.seed(), str(device))[0].eval()
+    fresh = helper.build(rng.seed(), str(device))[0]
+    fresh[1].eval()
+    modes = [module.training for module in fresh.modules()]
     with same_random_state():
         submission.load_checkpoint(tmp_path / "last.pt", fresh, device=device)
     assert_equal(dict(fresh.state_dict()), expected, "載入的權重")
+    assert_equal([module.training for module in fresh.modules()], modes, "載入之後各層的 training")
+
+
+@pytest.mark.numeric
+def test_scheduler(submission, helper, rng, tmp_path, device):
+    """載入之後，scheduler 的狀態和存檔時一樣"""
+
+    def build():
+        model, optimizer, _ = helper.build(rng.seed(), str(device))
+        return model, optimizer, torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3)
+
+    model, optimizer, scheduler = build()
+    for value in (0.5, 0.25, 0.75, 1.0):
+        scheduler.step(value)
+    expected = states(scheduler)[0]
+    submission.save_checkpoint(tmp_path / "last.pt", model, optimizer, epoch=3, scheduler=scheduler)
+    model, optimizer, scheduler = build()
+    submission.load_checkpoint(tmp_path / "last.pt", model, optimizer, scheduler=scheduler, device=device)
+    assert_equal(dict(scheduler.state_dict()), expected, "載入之後 ReduceLROnPlateau 的狀態")
 
 
 @pytest.mark.behaviour
@@ -318,6 +339,22 @@ def test_failed_write(submission, helper, rng, tmp_path, cause):
     check(after == before, f"{why}，存檔失敗，舊的 checkpoint 卻{'不見' if after is None else '壞'}了", evidence)
     check(raised, f"{why}，save_checkpoint 卻沒有拋出例外", evidence)
     check(not others, f"{why}，存檔失敗，留下了 {'、'.join(others)[:100]}", evidence)
+
+
+@pytest.mark.behaviour
+def test_replaced(submission, helper, rng, tmp_path):
+    """換上新檔，不是把內容寫進舊檔：那樣寫到一半時舊檔已經毀了"""
+    path, second = tmp_path / "last.pt", tmp_path / "same file"
+    model, optimizer, scheduler = trained(helper, rng)
+    submission.save_checkpoint(path, model, optimizer, epoch=1, scheduler=scheduler)
+    before = path.read_bytes()
+    try:
+        os.link(path, second)  # another name of the old file: it shows whether that file itself is written to
+    except OSError:
+        pytest.skip("這個檔案系統沒有 hard link")
+    submission.save_checkpoint(path, model, optimizer, epoch=2, scheduler=scheduler)
+    check(path.read_bytes() != before, "再存一次之後，檔案的內容沒有變", "not saved")
+    check(second.read_bytes() == before, "新的內容寫進了舊檔（open(path, 'wb')、shutil.copy 都是）", "in place")
 
 
 @pytest.mark.cpu

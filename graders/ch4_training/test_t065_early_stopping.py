@@ -134,6 +134,17 @@ def test_mode(assert_trace, mode):
 
 @pytest.mark.behaviour
 @MODES
+def test_zero(submission, model, mode):
+    """best_value 是 0 時也一樣"""
+    sign = 1 if mode == "min" else -1
+    values, settings = [sign * value + 0.0 for value in (1.0, 0.0, 0.5, 0.25, 0.75)], {"patience": 3, "mode": mode}
+    found = trace_of(submission.EarlyStopping(**settings), values, model)
+    what = f"value 依序為 {values} 時，[best_value, best_step, bad_steps, 傳回值]"
+    assert_close(found, expected_trace(values, **settings), rtol=0, what=what)
+
+
+@pytest.mark.behaviour
+@MODES
 def test_threshold(assert_trace, mode):
     """恰好差 min_delta 不算改善"""
     sign = 1 if mode == "min" else -1

@@ -88,6 +88,8 @@ def train(answer, rank, device, seed, x, y, rate, steps):
     for _ in range(steps):
         ((model(x) - y) ** 2).mean().backward()
         answer.average_gradients(model)
+        if any(p.grad is None for p in parameters):
+            raise RuntimeError("優化器握著的參數沒有梯度：broadcast_parameters 把參數換成了別的物件")
         for p in parameters:
             with torch.no_grad():
                 p.sub_(p.grad, alpha=rate)
@@ -350,20 +352,26 @@ def test_missing_gradient(submission, helper, rng, tmp_path, missing):
 def test_one_process(submission, helper, rng, tmp_path, kind):
     """只有一個行程時什麼也不做"""
     gradients, truth = gradients_of(rng, SHAPES, range(1))
+    gradients[0]["bias"] = None
+    del truth["bias"]
     if kind == "one rank":
         group = Ranks(submission, helper, tmp_path, 1, [("broadcast", (5,)), ("average", (gradients,))])
         state = tensors(group.of("broadcast")[0], helper.Network(5).state_dict())
-        found = tensors(group.of("average")[0], truth)
+        given = group.of("average")[0]
+        bias, found = given["bias"], tensors(given, truth)
     else:
         model = helper.Network(5)
         for name, p in model.named_parameters():
-            p.grad = torch.tensor(gradients[0][name], dtype=p.dtype)
+            if name in truth:
+                p.grad = torch.tensor(gradients[0][name], dtype=p.dtype)
         submission.broadcast_parameters(model)
         submission.average_gradients(model)
         state = dict(model.state_dict())
-        found = {name: p.grad.double() for name, p in model.named_parameters()}
+        bias, found = model.bias.grad, {name: p.grad.double() for name, p in model.named_parameters() if name in truth}
     assert_equal(state, dict(helper.Network(5).state_dict()), "broadcast_parameters 之後的模型")
     assert_close(found, truth, rtol=0, atol=0, what="average_gradients 之後的梯度")
+    # In a group of one, where no rank has the gradient, zeros are as good as None.
+    check(kind == "one rank" or bias is None, "只有一個行程，沒有梯度的參數卻有了 .grad", "grad")
 
 
 @pytest.mark.cuda

@@ -25,6 +25,10 @@ DIRECTIONS = pytest.mark.parametrize("direction", ["minimize", "maximize"])
 DRAWS = 2000
 
 
+class Broken(Exception):
+    """What a trial raises: a kind that no answer names."""
+
+
 def key(params):
     """一組參數，可以放進 set 或排序。"""
     return tuple(sorted((name, repr(value)) for name, value in params.items()))
@@ -96,7 +100,7 @@ def test_search_is_lazy(submission, rng, monkeypatch):
 def space(rng):
     """三種分布的空間，與它們的邊界。"""
     low, high = float(rng.uniform((), -3, -1)), float(rng.uniform((), 2, 5))
-    return {"optimizer": ["sgd", "adam", "rmsprop"], "momentum": (low, high), "lr": (1e-5, 0.3, "log")}
+    return {"optimizer": ["sgd", 16, None], "momentum": (low, high), "lr": (1e-5, 0.3, "log")}
 
 
 @pytest.fixture
@@ -138,8 +142,8 @@ def test_log_uniform(draws, space):
 def test_choice(draws, space):
     """list：每個選項機會均等"""
     found = [params["optimizer"] for params in draws]
-    strange = [value for value in found if value not in space["optimizer"]]
-    check(not strange, f"抽到了不在 list 裡的 {strange[:1]}", "strange")
+    strange = [value for value in found if key({"": value}) not in [key({"": option}) for option in space["optimizer"]]]
+    check(not strange, f"{space['optimizer']} 裡沒有抽到的 {strange[:1]}：選項要原樣傳回", "strange")
     assert_frequencies([found.count(option) for option in space["optimizer"]], what="各選項的次數")
 
 
@@ -179,8 +183,8 @@ def table(values):
 
 
 def trial_values(result):
-    """每次試驗的選項、值與 state，照選項排序；失敗的值不計。"""
-    rows = [(t["params"]["i"], t["value"] if t["state"] == "ok" else None, t["state"]) for t in result.trials]
+    """每次試驗的選項、state 與值，照選項排序；失敗的值不計。"""
+    rows = [(t["params"]["i"], t["state"], t["value"] if t["state"] == "ok" else None) for t in result.trials]
     return sorted(rows, key=lambda row: row[0])
 
 
@@ -193,7 +197,7 @@ def test_result(submission, rng, choices):
         values[key(params)] = value = rng.integer(1, 10**6) / 7
         return value
 
-    with unchanged(choices):
+    with same_random_state(), unchanged(choices):
         result = submission.search(objective, choices)
     assert_type(result, submission.SearchResult, "search 的傳回值")
     assert_equal(len(result.trials), 24, "trials 的長度")
@@ -221,6 +225,16 @@ def test_direction(submission, rng, direction):
 
 @pytest.mark.behaviour
 @DIRECTIONS
+def test_zero(submission, direction):
+    """最好的 value 是 0 時也一樣"""
+    sign = 1 if direction == "minimize" else -1
+    space, objective = table([sign * 3.0, 0.0, sign * 2.0, sign * 1.0])
+    result = submission.search(objective, space, direction=direction)
+    assert_equal(result.best_params, {"i": 1}, "第二個的 value 是 0.0，最好的 best_params")
+
+
+@pytest.mark.behaviour
+@DIRECTIONS
 def test_ties(submission, direction):
     """同分時取最先的一次"""
     space, objective = table([0.5] * 7)
@@ -235,12 +249,12 @@ def test_failures(submission, rng, direction, failure):
     """失敗的試驗有記錄，不中斷，也不會贏"""
     good = (rng.permutation(5).double() + rng.uniform((5,), 0.1, 0.9)).tolist()
     wanted = (min if direction == "minimize" else max)(good)
-    bad = math.nan if failure == "nan" else ZeroDivisionError("壞了")
+    bad = math.nan if failure == "nan" else Broken("這次試驗失敗了")
     values = [bad, *good[:3], bad, *good[3:], bad]
     space, objective = table(values)
     result = submission.search(objective, space, direction=direction)
-    rows = [(i, None, "failed") if i in (0, 4, 7) else (i, value, "ok") for i, value in enumerate(values)]
-    assert_equal(trial_values(result), rows, "各次試驗的（選項、value、state）")
+    rows = [(i, "failed", None) if i in (0, 4, 7) else (i, "ok", value) for i, value in enumerate(values)]
+    assert_equal(trial_values(result), rows, "各次試驗的（選項、state、value）")
     assert_close(float(result.best_value), wanted, what="best_value")
     assert_equal(result.best_params, {"i": values.index(wanted)}, "best_params")
 
@@ -248,7 +262,7 @@ def test_failures(submission, rng, direction, failure):
 @pytest.mark.behaviour
 def test_all_failed(submission):
     """全部失敗：RuntimeError"""
-    space, objective = table([math.nan, ZeroDivisionError("壞了"), math.nan])
+    space, objective = table([math.nan, Broken("這次試驗失敗了"), math.nan])
     with raises(RuntimeError):
         submission.search(objective, space)
 

@@ -101,12 +101,13 @@ def test_clipped(submission, parameters, norm_type):
 
 
 @pytest.mark.numeric
-def test_default_norm(submission, parameters):
-    """norm_type 預設為 2"""
-    given = parameters()
+@pytest.mark.parametrize("dtype, rtol", [("float32", 1e-5), ("float64", 1e-12)], ids=["float32", "float64"])
+def test_default_norm(submission, parameters, dtype, rtol):
+    """norm_type 預設為 2；float64 的梯度以 float64 算"""
+    given = parameters(dtype=dtype)
     norm, expected = oracle(given, 1.5)
     found = submission.clip_grad_norm(given, 1.5)
-    assert_close({"範數": found, "梯度": grads(given)}, {"範數": norm, "梯度": expected}, **EXACT)
+    assert_close({"範數": found, "梯度": grads(given)}, {"範數": norm, "梯度": expected}, rtol=rtol, atol=0)
 
 
 @pytest.mark.numeric

@@ -115,6 +115,19 @@ def test_improvement_starts_over(assert_reductions):
 
 
 @pytest.mark.behaviour
+@pytest.mark.parametrize("mode, metric", [("min", 1e12), ("max", -1e12)], ids=["min", "max"])
+def test_first_metric(assert_reductions, mode, metric):
+    """第一個 metric 不論多大，一定比較好"""
+    assert_reductions([metric] * 4, [0, 0, 0, 1], mode=mode, patience=2, threshold=0.0)
+
+
+@pytest.mark.behaviour
+def test_slight_improvement(assert_reductions):
+    """threshold=0 時，再小的進步也算"""
+    assert_reductions([1 - 1e-12 * step for step in range(5)], [0] * 5, patience=0, threshold=0.0)
+
+
+@pytest.mark.behaviour
 def test_cooldown(assert_reductions):
     """冷卻期之內不數"""
     assert_reductions([1.0] * 13, [0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3], patience=1, cooldown=3)
@@ -184,6 +197,18 @@ def test_every_group(plateau, optimizer, rng):
     rates = rates_after(sgd, plateau(sgd, factor=0.3, patience=0), [1.0] * 3)
     expected = torch.tensor([[lr * 0.3**count for lr in start] for count in range(3)], dtype=torch.float64)
     assert_close(rates, expected, rtol=1e-9, atol=0, what="各群組的學習率")
+
+
+@pytest.mark.behaviour
+def test_changed_elsewhere(plateau, optimizer):
+    """學習率在別處改過，就從改過的值降"""
+    sgd = optimizer(0.5, 0.25)
+    scheduler = plateau(sgd, factor=0.5, patience=0)
+    rates_after(sgd, scheduler, [1.0, 1.0])
+    sgd.param_groups[0]["lr"] = 0.75
+    rates, expected = rates_after(sgd, scheduler, [1.0, 1.0]), [[0.375, 0.0625], [0.1875, 0.03125]]
+    what = "別處把第一個群組改成 0.75 之後，每一步之後的學習率"
+    assert_close(rates, torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=0, what=what)
 
 
 @pytest.mark.behaviour

@@ -104,8 +104,10 @@ def test_scale(scaler, parameters, rng):
     gradients = [factor * c.double() for c in weights]
     made = scaler(init_scale=factor)
     loss = sum((c * p).sum() for c, p in zip(weights, given, strict=True))
+    before = loss.detach().clone()
     scaled = made.scale(loss)
     assert_close(scaled, expected, rtol=1e-5, atol=1e-6 * factor, what="scale(loss)")
+    assert_close(loss, before, rtol=0, atol=0, what="scale 之後，傳進去的 loss")
     check(scaled.requires_grad, "scale(loss) 沒有連著計算圖", "no graph")
     scaled.backward()
     assert_close([p.grad for p in given], gradients, what="放大後的梯度")
@@ -178,7 +180,7 @@ def test_defaults(scaler, device):
         made.update()
         if number in (1, 1999, 2000):
             found.append(made.get_scale())
-    parameter.grad.fill_(INF)
+    parameter.grad = torch.full((1,), INF, device=device)
     made.step(optimizer)
     made.update()
     found.append(made.get_scale())
@@ -188,8 +190,8 @@ def test_defaults(scaler, device):
 
 @pytest.mark.behaviour
 def test_growth(scaler, parameters, rng):
-    """連續 growth_interval 次沒有溢位才放大"""
-    start = rng.integer(100, 500) + 0.5
+    """連續 growth_interval 次沒有溢位才放大；沒有上限"""
+    start = rng.integer(2**22, 2**23) + 0.5
     made = scaler(init_scale=start, growth_factor=3.0, growth_interval=3)
     found = scales_after(made, parameters(), [None] * 8, rng)
     expected = [start * factor for factor in (1, 1, 3, 3, 3, 9, 9, 9)]
@@ -198,8 +200,8 @@ def test_growth(scaler, parameters, rng):
 
 @pytest.mark.behaviour
 def test_backoff(scaler, parameters, rng):
-    """溢位時縮小，重新計數"""
-    start = rng.integer(100, 500) + 0.5
+    """溢位時縮小，重新計數；沒有下限"""
+    start = rng.integer(10, 50) + 0.5  # 除以 64 之後小於 1
     made = scaler(init_scale=start, growth_factor=2.0, backoff_factor=0.25, growth_interval=3)
     found = scales_after(made, parameters(), [None, None, INF, None, None, NAN, INF, None, None, None, None], rng)
     expected = [
@@ -266,12 +268,14 @@ def test_unscale_then_step(scaler, parameters, rng):
     """unscale_ 之後的 step 不再除一次，用的是截斷後的梯度"""
     given, weights = parameters(), coefficients(rng)
     made, optimizer = scaler(init_scale=float(rng.integer(100, 500))), sgd(given)
-    expected = [p.detach().double() - 0.1 * c.double().clamp(max=0.9) for p, c in zip(given, weights, strict=True)]
+    clipped = [c.double().clamp(max=0.9) for c in weights]
+    expected = [p.detach().double() - 0.1 * grad for p, grad in zip(given, clipped, strict=True)]
     backward(made, given, weights)
     made.unscale_(optimizer)
     nn.utils.clip_grad_value_(given, 0.9)
     stepped = made.step(optimizer)
     assert_close(values(given), expected, what="截斷到 0.9 之後 step，參數")
+    assert_close([p.grad for p in given], clipped, rtol=1e-5, what="step 之後的梯度（留給使用者清）")
     check(stepped is True, f"step 應傳回 True，得到 {stepped}", [*values(given), str(stepped)])
 
 
@@ -317,6 +321,7 @@ def test_without_gradient(scaler, parameters, rng):
     given[0].grad = None
     stepped = made.step(sgd(given))
     assert_close(values(given)[0], start[0], rtol=0, atol=0, what="沒有梯度的參數")
+    check(given[0].grad is None, "沒有梯度的參數被填了 grad；.grad 是 None 的要略過", given[0].grad)
     assert_close(values(given)[1:], expected[1:], what="有梯度的參數")
     check(stepped is True, f"step 應傳回 True，得到 {stepped}", [*values(given), str(stepped)])
 
@@ -345,11 +350,28 @@ def test_two_optimizers(scaler, parameters, rng, bad):
         skipped = bad in (name, "both")
         expected.append([p.double() - (0 if skipped else 0.1) * c for p, c in zip(values(given), weights, strict=True)])
         backward(made, given, weights, INF if skipped else None)
-    for optimizer in [sgd(given) for given in models]:
+    optimizers = [sgd(given) for given in models]  # alive until update: an answer may hold them weakly
+    for optimizer in optimizers:
         made.step(optimizer)
     assert_close([values(given) for given in models], expected, what="兩個 optimizer step 之後的參數")
     made.update()
     assert_close(made.get_scale(), start / 2, rtol=1e-6, what="update 之後的 scale")
+
+
+@pytest.mark.behaviour
+def test_growth_with_two_optimizers(scaler, parameters, rng):
+    """數的是 update 的次數，不是 step 的"""
+    start, models, weights = rng.integer(100, 500) + 0.5, [parameters(), parameters()], coefficients(rng)
+    made, optimizers = scaler(init_scale=start, growth_interval=3), [sgd(given) for given in models]
+    found = []
+    for _ in range(4):
+        for given, optimizer in zip(models, optimizers, strict=True):
+            backward(made, given, weights)
+            made.step(optimizer)
+        made.update()
+        found.append(made.get_scale())
+    what = "growth_interval=3、兩個 optimizer 時，每次 update 之後的 scale"
+    assert_close(found, [start, start, 2 * start, 2 * start], rtol=1e-6, what=what)
 
 
 @pytest.mark.behaviour

@@ -4,7 +4,9 @@ An export costs seconds: every check reads one of two, a convolutional model giv
 and a sequence model given in eval mode with the default names.
 """
 
+import contextlib
 import copy
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,7 +66,9 @@ def exported(submission, request, tmp_path_factory):
     example = rng.normal((4, *shape))
     watch, change = unchanged(model, example), None
     watch.__enter__()
-    returned = submission.export_onnx(model, example, path if training else str(path), **names)
+    with contextlib.chdir(tmp_path_factory.mktemp("working")):
+        returned = submission.export_onnx(model, example, path if training else str(path), **names)
+        stray = os.listdir()
     try:
         watch.__exit__(None, None, None)
     except AssertionError as error:
@@ -77,6 +81,7 @@ def exported(submission, request, tmp_path_factory):
         inputs=[x.cpu().numpy() for x in inputs],
         expected=expected,
         change=change,
+        stray=stray,
     )
 
 
@@ -156,7 +161,7 @@ def test_one_file(exported, tmp_path):
     """只有一個檔案，權重在裡面，搬到別處也能載入"""
     load(exported.path)
     found = sorted(path.name for path in exported.path.parent.iterdir())
-    extra = [name for name in found if name != exported.path.name]
+    extra = [name for name in found if name != exported.path.name] + exported.stray
     check(not extra, f"除了 {exported.path.name} 還寫出 {'、'.join(extra)}", extra)
     session(Path(shutil.copy(exported.path, tmp_path)))
 

@@ -66,7 +66,7 @@ def sequence():
 
 
 def faulty(kind):
-    """(B, 5) -> (B, 3): a model that a trace misses; its example has a batch of 4, and positive numbers only."""
+    """(B, 5) -> (B, 3): a model that a trace misses; its example has positive numbers only."""
 
     class Network(nn.Module):
         def __init__(self):
@@ -75,8 +75,12 @@ def faulty(kind):
 
         def forward(self, x):
             y = self.dropout(self.layer(x))
-            if kind == "branch":  # depends on the data
-                return y if x.min() > 0 else y + 1
+            if kind == "branch":  # depends on the data; of the last row two elements, which are zero else, show it
+                first, last = torch.tensor([[1.0, 0, 0], [0, 0.05, -0.05]], device=x.device)
+                y = first * y
+                return y if x.min() > 0 else torch.cat([y[:-1], y[-1:] + last])
+            if kind == "expand":  # always four rows, all equal: they broadcast against a batch of one
+                return y.mean(0, keepdim=True).expand(int(x.shape[0]), 3)
             if kind == "length":  # the same batch of 4 in every later result, without an error
                 return y + float(len(x))
             return y + torch.zeros(int(x.shape[0]), 3, device=x.device)  # "size": fails with another batch
@@ -86,8 +90,9 @@ def faulty(kind):
 
 def pair(rng, kind):
     """An example, an input on which the trace of faulty(kind) is right, and one that exposes it."""
-    example, good = rng.uniform((4, 5), 0.1, 1), rng.uniform((4, 5), 0.1, 1)
-    bad = -good if kind == "branch" else rng.uniform((7, 5), 0.1, 1)
+    rows = 200 if kind == "branch" else 4  # a mean over so many hides what two elements show
+    example, good = rng.uniform((rows, 5), 0.1, 1), rng.uniform((rows, 5), 0.1, 1)
+    bad = -good if kind == "branch" else rng.uniform((1 if kind == "expand" else 7, 5), 0.1, 1)
     return example, good, bad
 
 
@@ -186,7 +191,7 @@ def test_untouched(traced, mode):
 
 
 @pytest.mark.behaviour
-@pytest.mark.parametrize("kind", ["branch", "length", "size"])
+@pytest.mark.parametrize("kind", ["branch", "length", "size", "expand"])
 @pytest.mark.parametrize("position", [0, 1])
 def test_refuses(submission, rng, tmp_path, kind, position):
     """check_inputs 使 trace 露出馬腳：ValueError"""
@@ -220,6 +225,8 @@ def test_path_untouched(submission, rng, tmp_path, before):
     wanted = b"yesterday's model" if before == "written" else None
     now = "不見了" if content is None else "內容變了"
     check(content == wanted, f"check_inputs 不符，path {now if wanted else '卻寫出了檔案'}", f"{content is None}")
+    others = [each.name for each in tmp_path.iterdir() if each != path]
+    check(not others, f"check_inputs 不符，資料夾裡卻留下了 {'、'.join(others)}", "left over")
 
 
 @pytest.mark.behaviour
@@ -245,4 +252,5 @@ def test_accepts(submission, rng, tmp_path, kind):
     except Exception as error:
         fail(f"check_inputs 與原模型相符，卻拋出 {type(error).__name__}: {str(error)[:200]}", "refused")
     assert_type(module, torch.jit.ScriptModule, "傳回值")
-    check((tmp_path / "model.pt").is_file(), "沒有寫出檔案", "no file")
+    found = sorted(path.name for path in tmp_path.iterdir())
+    check(found == ["model.pt"], f"應只寫出 model.pt，資料夾裡卻是 {found}", found)

@@ -5,7 +5,9 @@ The files are written with onnx alone, so no exporter is involved; the truth is 
 
 import contextlib
 import re
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -27,6 +29,11 @@ CENTRED = f"""{HEAD} g (float[rows, 5] samples) => (float[rows, 6] centred) {{
     mean = ReduceMean <axes = [0], keepdims = 1> (y)
     centred = Sub(y, mean)
 }}"""
+# (batch, steps, 5) -> (batch, steps, 6); the sizes that are free have a name, or none
+NAMED = f"{HEAD} g (float[n, steps, 5] x) => (float[n, steps, 6] y) {{ y = MatMul(x, weight) }}"
+UNNAMED = f"{HEAD} g (float[?, ?, 5] x) => (float[?, ?, 6] y) {{ y = MatMul(x, weight) }}"
+# (23, 5) -> (23, 6): exported without a dynamic batch
+FIXED = f"{HEAD} g (float[23, 5] x) => (float[23, 6] y) {{ y = MatMul(x, weight) }}"
 # (batch, 64) -> (batch, 64): reads its input at the beginning and again at the end
 LAYERS = 12
 RESIDUAL = f"""{HEAD} g (float[rows, 64] x) => (float[rows, 64] y) {{
@@ -71,6 +78,27 @@ def centred(rng, folder):
 
 
 @contextlib.contextmanager
+def slow_runs():
+    """Every run waits a moment first, so that whatever two threads share is overwritten in time to show."""
+    import onnxruntime
+
+    original = onnxruntime.InferenceSession.run
+
+    def run(self, *args, **kwargs):
+        time.sleep(0.002)
+        return original(self, *args, **kwargs)
+
+    onnxruntime.InferenceSession.run = run
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        onnxruntime.InferenceSession.run = original
+
+
+@contextlib.contextmanager
 def sessions():
     """The InferenceSessions that are made inside the block."""
     import onnxruntime
@@ -104,20 +132,23 @@ def test_outputs(submission, rng, tmp_path, kind):
     """各種輸入的結果與 torch 相同"""
     model = convolutional(rng, tmp_path)
     dtype = "float64" if "float64" in kind else "float32"
-    xs = [rng.normal((batch, 3, 17, 13), dtype=dtype, requires_grad=kind == "with gradient") for batch in (3, 1)]
+    batches = (3, 1, 3)  # one of them again: a result must not change with a later call
+    xs = [rng.normal((batch, 3, 17, 13), dtype=dtype, requires_grad=kind == "with gradient") for batch in batches]
     if kind == "strided":
-        xs = [rng.normal((17, 3, 13, batch)).permute(3, 1, 0, 2) for batch in (3, 1)]
+        xs = [rng.normal((17, 3, 13, batch)).permute(3, 1, 0, 2) for batch in batches]
     expected = [model.truth(x) for x in xs]
     if "array" in kind:
         xs = [x.cpu().numpy() for x in xs]
     predictor = submission.OnnxPredictor(str(model.path))
     with unchanged(*xs):
         results = [predictor(x) for x in xs]
-    assert_close(results, expected, rtol=1e-4, atol=1e-4, what="輸出（batch 依序為 3、1）")
+    assert_close(results, expected, rtol=1e-4, atol=1e-4, what=f"輸出（batch 依序為 {batches}）")
+    for result in results:
+        check(result.dtype == np.float32, f"輸出的 dtype 應為 float32，得到 {result.dtype}", str(result.dtype))
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("rows, size, kind", [(11, 4, "tensor"), (9, 3, "array"), (5, 64, "tensor")])
+@pytest.mark.parametrize("rows, size, kind", [(10, 4, "tensor"), (9, 3, "array"), (5, 64, "tensor")])
 def test_batches(submission, rng, tmp_path, rows, size, kind):
     """predict_batches 依序切批，最後一批可以不滿"""
     model = centred(rng, tmp_path)
@@ -128,6 +159,18 @@ def test_batches(submission, rng, tmp_path, rows, size, kind):
     with unchanged(x):
         result = predictor.predict_batches(x, size)
     assert_close(result, expected, rtol=1e-4, atol=1e-4, what=f"{rows} 筆、batch_size={size} 的輸出")
+
+
+@pytest.mark.numeric
+def test_changed_input(submission, rng, tmp_path):
+    """同一個 array 的內容改了，結果也跟著改"""
+    model, x = centred(rng, tmp_path), rng.normal((4, 5)).cpu()
+    given = x.numpy().copy()
+    predictor = submission.OnnxPredictor(model.path)
+    predictor(given)
+    given[:] = x.flip(0) * 2
+    expected = model.truth((x.flip(0) * 2).to(rng.device), 4)
+    assert_close(predictor(given), expected, rtol=1e-4, atol=1e-4, what="內容改了之後的輸出")
 
 
 @pytest.mark.behaviour
@@ -149,8 +192,9 @@ def test_providers(submission, rng, tmp_path):
 
     available = onnxruntime.get_available_providers()
     model = centred(rng, tmp_path)
-    # CPU alone, and, where this onnxruntime has another that needs no device, that one before it.
-    for providers in (["CPUExecutionProvider"], ["AzureExecutionProvider", "CPUExecutionProvider"]):
+    # CPU alone, and, where this onnxruntime has another that needs no device, that one before and after it.
+    cpu, other = "CPUExecutionProvider", "AzureExecutionProvider"
+    for providers in ([cpu], [other, cpu], [cpu, other]):
         if set(providers) <= set(available):
             with sessions() as made:
                 submission.OnnxPredictor(model.path, providers=list(providers))(rng.normal((4, 5)))
@@ -171,7 +215,28 @@ def test_wrong_size(submission, rng, tmp_path, method):
 
 
 @pytest.mark.behaviour
-@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 17, 13, 29)], ids=["less", "more"])
+def test_fixed_batch(submission, rng, tmp_path):
+    """batch 寫死在檔案裡：大小不對也是 ValueError"""
+    weight, x = rng.normal((5, 6)), rng.normal((23, 5))
+    expected = (x.double() @ weight.double()).cpu().numpy()
+    predictor = submission.OnnxPredictor(written(tmp_path, FIXED, weight=weight))
+    assert_close(predictor(x), expected, rtol=1e-4, atol=1e-4, what="batch 為 23 的輸出")
+    with raises(ValueError, "23", "29"):
+        predictor(rng.normal((29, 5)))
+
+
+@pytest.mark.behaviour
+@pytest.mark.parametrize("text", [NAMED, UNNAMED], ids=["named", "unnamed"])
+def test_free_sizes(submission, rng, tmp_path, text):
+    """沒有寫死的維度，多大都可以"""
+    weight, xs = rng.normal((5, 6)), [rng.normal((3, 7, 5)), rng.normal((2, 4, 5))]
+    expected = [(x.double() @ weight.double()).cpu().numpy() for x in xs]
+    predictor = submission.OnnxPredictor(written(tmp_path, text, weight=weight))
+    assert_close([predictor(x) for x in xs], expected, rtol=1e-4, atol=1e-4, what="輸出")
+
+
+@pytest.mark.behaviour
+@pytest.mark.parametrize("shape", [(2, 3), (3, 17, 13), (2, 3, 17, 13, 29)], ids=["less", "no batch", "more"])
 def test_wrong_rank(submission, rng, tmp_path, shape):
     """維數不對：ValueError，訊息寫出應有的與收到的"""
     predictor = submission.OnnxPredictor(convolutional(rng, tmp_path).path)
@@ -221,9 +286,9 @@ def test_threads(submission, rng, tmp_path):
 
     def repeat(x):
         start.wait(10)
-        return [predictor(x) for _ in range(40)]
+        return [predictor(x) for _ in range(20)]
 
-    with ThreadPoolExecutor(len(inputs)) as executor:
+    with slow_runs(), ThreadPoolExecutor(len(inputs)) as executor:
         runs = [executor.submit(repeat, x) for x in inputs]
     for number, (run, truth) in enumerate(zip(runs, expected, strict=True)):
         if error := run.exception():

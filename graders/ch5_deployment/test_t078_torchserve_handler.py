@@ -2,7 +2,7 @@
 
 What TorchServe does is done here by hand: a context like its own, a folder like an archive it has opened, requests as
 its workers hand them over. The model itself says in its answers how it was called: how large the batch was, the how
-manyeth call it was, in which mode and grad mode, and on which device.
+manyeth call it was, in which mode and grad mode, on which device, and how many dimensions the batch had.
 """
 
 import io
@@ -20,10 +20,17 @@ from torch_kata.checks import assert_close, assert_equal, assert_type, check, fa
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:Warning", "ignore:.*torch.jit:FutureWarning")
 SAMPLE = (2, 3)
 SCORES = 4
-FACTS = ("batch", "calls", "training", "grad", "cuda")
+FACTS = ("batch", "calls", "training", "grad", "cuda", "dims")
 BAD = {
     "not_json": [b"[1, 2", "hello", bytearray(b"\xff\xfe\x00"), b""],
-    "not_numbers": [["a", "b"], [[1.0, 2.0], [3.0]], "3.5", {"label": 7}, {"input": None}, b'"text"'],
+    "not_numbers": [
+        ["a", "b"],
+        [[1.0, 2.0], [3.0]],
+        "3.5",
+        {"label": [[1.0, 2.0, 3.0]] * 2},
+        {"input": None},
+        b'"text"',
+    ],
     "missing": [None, None],
 }
 
@@ -85,7 +92,8 @@ def scripted(rng):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             self.calls += 1
             called = [float(x.size(0)), float(self.calls), float(self.training)]
-            facts = torch.tensor(called + [float(torch.is_grad_enabled()), float(x.is_cuda)], device=x.device)
+            called += [float(torch.is_grad_enabled()), float(x.is_cuda), float(x.dim())]
+            facts = torch.tensor(called, device=x.device)
             return torch.cat([self.layer(x.flatten(1)).tanh(), facts.expand(x.size(0), -1)], 1)
 
     network, file = rng.fill_(Network()).train(), io.BytesIO()
@@ -198,7 +206,9 @@ def facts_of(answers):
 def test_count(submission, network, rng, device, tmp_path, count):
     """n 個請求得到 n 個答案的 list"""
     worker = start(submission, tmp_path, network, device)
-    rows(handled(*worker, requests(samples_of(rng, count))))
+    dims = facts_of(handled(*worker, requests(samples_of(rng, count))))["dims"]
+    told = f"(2, 3) 的樣本應成為 ({count}, 2, 3) 的 batch，模型看到的卻是 {dims[0]:g} 維"
+    check(set(dims) == {3.0}, told, dims)
 
 
 @pytest.mark.numeric
@@ -317,7 +327,8 @@ def test_steps(submission, network, rng, device, tmp_path):
 @pytest.mark.parametrize("reason", [*BAD, "all"])
 def test_bad_requests(submission, network, rng, device, tmp_path, reason):
     """讀不懂的請求得到 400 與 JSON 物件，其他照常"""
-    contents = BAD.get(reason) or [bad for bads in BAD.values() for bad in bads]
+    # A number alone is wrong beside others; all alone, an answer may take it for a sample without dimensions.
+    contents = BAD.get(reason) or [bad for bads in BAD.values() for bad in bads if bad != "3.5"]
     data = [{"data" if i % 2 else "body": bad} if bad is not None else {} for i, bad in enumerate(contents)]
     bad, good = list(range(len(data))), {}
     if reason in BAD:
@@ -344,7 +355,8 @@ def test_bad_requests(submission, network, rng, device, tmp_path, reason):
 def test_phrase(submission, network, rng, device, tmp_path):
     """set_response_status 的 phrase 是 ASCII"""
     handler, context = start(submission, tmp_path, network, device)
-    handled(handler, context, [*requests(samples_of(rng, 1)), {"body": b"[1, 2"}, {"data": "三"}])
+    bad = [{"body": b"[1, 2"}, {"data": '"三"'}, {"body": ["三", "四"]}, {"data": {"標籤": 7}}]  # errors may quote them
+    handled(handler, context, [*requests(samples_of(rng, 1)), *bad])
     for _, phrase in context.statuses[1:]:
         check(phrase is not None and str(phrase).isascii(), f"phrase 應只含 ASCII 字元，得到 {phrase!r}", phrase)
 

@@ -29,10 +29,12 @@ def network(rng, device):
     """(B, 5) -> (B, 3)，含 dropout 與 batch norm，在 train 模式；calls 記下每次呼叫的 (筆數, grad mode)。"""
 
     class Network(nn.Module):
+        calls = []  # the class's, so that a copy of the model writes there too
+
         def __init__(self):
             super().__init__()
             layers = nn.Linear(5, 12), nn.BatchNorm1d(12), nn.GELU(), nn.Dropout(0.5), nn.Linear(12, 3)
-            self.layers, self.calls, self.before, self.error_at = nn.Sequential(*layers), [], None, None
+            self.layers, self.before, self.error_at = nn.Sequential(*layers), None, None
 
         def forward(self, x):
             self.calls.append((len(x), torch.is_grad_enabled()))
@@ -59,7 +61,7 @@ def given(data, kind):
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("kind", ["tensor", "generator"])
-@pytest.mark.parametrize("size, batch_size", [(23, 5), (12, 4), (7, 50)])
+@pytest.mark.parametrize("size, batch_size", [(23, 5), (12, 4), (7, 50), (1, 3)])
 def test_values(submission, rng, network, kind, size, batch_size):
     """與一次算完全部資料相同，順序不變"""
     data = rng.normal((size, 5))
@@ -93,6 +95,15 @@ def test_shape_and_dtype(submission, rng, device, kind):
     assert_shape(result, (11, 2, 4), what="輸出")
     assert_dtype(result, "int64", what="輸出")
     assert_equal(result, expected, what="輸出")
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("kind", ["tensor", "generator"])
+def test_tokens(submission, rng, device, kind):
+    """整數的樣本照原來的 dtype 交給模型"""
+    model, tokens = rng.fill_(nn.Embedding(7, 3)).to(device), rng.integers(0, 7, (9, 4))
+    expected = model.weight.detach()[tokens]
+    assert_close(submission.batch_inference(model, given(tokens, kind), 4), expected, what="embedding 的輸出")
 
 
 @pytest.mark.shape

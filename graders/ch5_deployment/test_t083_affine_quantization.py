@@ -24,6 +24,13 @@ pytestmark = forbid(
     "torch.fake_quantize_per_tensor_affine",
     "torch.fake_quantize_per_channel_affine",
     "torch.ao",
+    # What the same are made of, by way of torch.ops or modules that call it.
+    "aten::quantize_per_tensor",
+    "aten::quantize_per_channel",
+    "aten::fake_quantize_per_tensor_affine_cachemask",
+    "aten::_fake_quantize_per_tensor_affine_cachemask_tensor_qparams",
+    "aten::fake_quantize_per_channel_affine_cachemask",
+    "aten::_fake_quantize_learnable_per_tensor_affine",
 )
 
 SHAPE = (3, 5, 4)

@@ -181,7 +181,7 @@ def assert_counts(found, wanted, what):
 def network(rng, device):
     """The loss of a small network, and its parameters, of which one is not used."""
     model = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3)).to(device)
-    params = {**dict(model.named_parameters()), "unused": rng.normal((2, 9), requires_grad=True)}
+    params = {**dict(model.named_parameters()), "unused": rng.normal((7, 5), requires_grad=True)}
     return model(rng.normal((4, 5))).pow(2).mean(), params
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import os
 
 import pytest
 
@@ -139,12 +140,17 @@ def test_untouched(submission, rng, name):
 
 
 @pytest.mark.behaviour
-def test_no_file(submission, rng, tmp_path):
-    """不寫任何檔案"""
+def test_no_file(submission, rng, tmp_path, monkeypatch):
+    """不寫任何檔案，暫存檔也不寫"""
     model = network(rng, "stack")
+    example = question(rng, model)[0]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    os.utime(tmp_path, (0, 0))  # what is written and removed again shows in the folder's time
+    before = tmp_path.stat().st_mtime_ns
     with contextlib.chdir(tmp_path):
-        submission.optimize_for_inference(model, question(rng, model)[0])
+        submission.optimize_for_inference(model, example)
     assert_equal([path.name for path in tmp_path.iterdir()], [], "寫出的檔案")
+    check(tmp_path.stat().st_mtime_ns == before, "寫了暫存檔又刪掉；在記憶體裡做就好", "temporary")
 
 
 @pytest.mark.speed

@@ -58,7 +58,7 @@ def read(folder):
             return {}
         return {tag: [(e.step, tensor_util.make_ndarray(e.tensor_proto)) for e in found.Tensors(tag)] for tag in tags}
 
-    nodes = [node.name for node in found.Graph().node] if found.Tags()["graph"] else []
+    nodes = [f"{node.name} {node.op}".lower() for node in found.Graph().node] if found.Tags()["graph"] else []
     return SimpleNamespace(scalars=series("scalars"), histograms=series("histograms"), nodes=nodes)
 
 
@@ -80,7 +80,7 @@ def complaint(watch):
 def logged(submission, request, tmp_path_factory):
     """一次有模型的紀錄：讀到什麼、留下什麼、改動了什麼。"""
     rng, folder = shared_rng(request), tmp_path_factory.mktemp("tensorboard")
-    curves = random_curves(rng)
+    curves, log_dir = random_curves(rng), folder / "runs" / "一"
     model = rng.fill_(network()).to(rng.device).train()
     model.norm.weight.requires_grad_(False)
     example = rng.normal((4, 6))
@@ -94,9 +94,11 @@ def logged(submission, request, tmp_path_factory):
         patch.chdir(tmp_path_factory.mktemp("elsewhere"))
         for watch in watches.values():
             watch.__enter__()
-        submission.log_training(folder / "runs" / "一", arguments, model=model, example=example)
-        elsewhere = sorted(os.listdir())
-        found = read(folder / "runs" / "一")
+        submission.log_training(log_dir, arguments, model=model, example=example)
+        mine = (log_dir, *log_dir.parents)
+        beside = [path for path in folder.rglob("*") if path not in mine and log_dir not in path.parents]
+        elsewhere = sorted([*os.listdir(), *(path.name for path in beside)])
+        found = read(log_dir)
         complaints = {name: complaint(watch) for name, watch in reversed(watches.items())}
     return SimpleNamespace(
         curves=curves,
@@ -160,6 +162,8 @@ def test_histogram_values(logged):
 def test_graph(logged):
     """有模型的計算圖"""
     check(logged.nodes, "沒有計算圖", "no graph")
+    relu = any("relu" in node for node in logged.nodes)
+    check(relu, f"計算圖有 {len(logged.nodes)} 個節點，卻沒有模型裡的 relu：不是這個模型的", "other graph")
 
 
 @pytest.mark.behaviour
@@ -180,7 +184,7 @@ def test_untouched(logged):
 @pytest.mark.behaviour
 def test_nowhere_else(logged):
     """只寫在 log_dir 裡"""
-    check(not logged.elsewhere, f"在工作目錄裡寫出了 {'、'.join(logged.elsewhere)}：沒有用上 log_dir？", "elsewhere")
+    check(not logged.elsewhere, f"在 log_dir 之外寫出了 {'、'.join(logged.elsewhere)}：沒有用上 log_dir？", "elsewhere")
 
 
 @pytest.mark.behaviour

@@ -42,6 +42,8 @@ def operation(fault=None):
                 slope = 3 * x * x + bell
             if fault == "sign":
                 slope = -slope
+            if fault == "nan":
+                slope = torch.where(x > x.min(), slope, torch.nan)
             result = slope * grad.roll(-1, -1)
             return result.roll(1, -1) if fault == "index" else result
 
@@ -131,11 +133,11 @@ def test_right(submission, rng, operated, dtype):
 
 
 @pytest.mark.behaviour
-@pytest.mark.parametrize("fault", ["factor", "sign", "index", "missing"])
+@pytest.mark.parametrize("fault", ["factor", "sign", "index", "missing", "nan"])
 def test_faults(submission, operated, fault):
     """錯誤的 backward：False"""
     f, x, _ = operated(fault)
-    names = {"factor": "差一個倍數", "sign": "正負號相反", "index": "排錯位置", "missing": "少一項"}
+    names = {"factor": "差一個倍數", "sign": "正負號相反", "index": "排錯位置", "missing": "少一項", "nan": "有 NaN "}
     assert_equal(submission.check_gradient(f, x), False, f"backward {names[fault]}的函數")
 
 

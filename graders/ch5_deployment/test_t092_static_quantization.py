@@ -64,7 +64,7 @@ def digits(request):
 @pytest.fixture(scope="module")
 def quantized(submission, digits):
     """量化的模型，以及原來的模型有沒有被改。"""
-    change, kinds = None, [type(module) for module in digits.model.modules()]
+    change, before = None, parts(digits.model)
     watch = unchanged(digits.model, *digits.batches)
     watch.__enter__()
     result = submission.quantize_static(digits.model, digits.batches)
@@ -72,7 +72,12 @@ def quantized(submission, digits):
         watch.__exit__(None, None, None)
     except AssertionError as error:
         change = error
-    return SimpleNamespace(result=result, change=change, kinds=kinds)
+    return SimpleNamespace(result=result, change=change, parts=before)
+
+
+def parts(model):
+    """每個模組的種類與屬性的名稱。"""
+    return [(type(module).__name__, set(vars(module))) for module in model.modules()]
 
 
 def saved(model):
@@ -133,10 +138,37 @@ def test_size(digits, quantized):
 def test_calibration(submission, digits):
     """用小 20 倍的資料校正，正常的輸入就被截掉"""
     # 截在正確範圍的 1/20：torch.ao 約 1 dB，PT2E 約 0.7。範圍若不看校正資料，或根本不量化 activation，則在 30 以上。
-    result = submission.quantize_static(digits.twin, [batch / 20 for batch in digits.batches])
+    result = submission.quantize_static(copy.deepcopy(digits.twin), [batch / 20 for batch in digits.batches])
     out = run(result, digits.x)
     found = decibels(out, digits.outputs)
     check(found < 5, f"校正資料小 20 倍，訊雜比仍有 {found:.1f} dB：activation 的範圍沒有照校正資料定", out)
+
+
+@pytest.mark.behaviour
+def test_every_batch(submission, digits):
+    """校正看了每一個 batch"""
+    # 頭尾兩個 batch 小 20 倍，中間的照舊。HistogramObserver、MinMax 都在 30 以上；只看頭或尾的不到 5。
+    first, *middle, last = digits.batches
+    model = submission.quantize_static(copy.deepcopy(digits.twin), [first / 20, *middle, last / 20])
+    out = run(model, digits.x)
+    found = decibels(out, digits.outputs)
+    check(found >= 20, f"第一個與最後一個 batch 小 20 倍時，訊雜比只有 {found:.1f} dB：範圍要看每一個 batch", out)
+
+
+@pytest.mark.behaviour
+def test_every_layer(submission, rng):
+    """中間各層的 activation 也照校正資料定"""
+    # 輸入都在 0 到 1，但校正資料每一列只有一個 1：隱藏層小了 30 倍。torch.ao、PT2E 不到 1 dB，只量化輸入的 60 以上。
+    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            low, high = (0.5, 1) if parameter.dim() == 2 else (0, 0.01)
+            parameter.copy_(rng.uniform(parameter.shape, low, high).cpu())
+    x = rng.uniform((40, 64)).cpu()
+    expected = run(model, x)
+    out = run(submission.quantize_static(model, list(torch.eye(64).split(16))), x)
+    found = decibels(out, expected)
+    check(found < 5, f"校正時隱藏層的值小 30 倍，訊雜比仍有 {found:.1f} dB：隱藏層沒有照校正資料量化", out)
 
 
 @pytest.mark.behaviour
@@ -153,8 +185,11 @@ def test_original(digits, quantized):
     """原來的模型沒有變"""
     if quantized.change:
         raise quantized.change
-    kinds = [type(module) for module in digits.model.modules()]
-    check(kinds == quantized.kinds, f"原來的模型裡的模組換掉了：{[kind.__name__ for kind in kinds]}", "kinds")
+    now, before = parts(digits.model), quantized.parts
+    kinds = [kind for kind, _ in now]
+    check(kinds == [kind for kind, _ in before], f"原來的模型裡的模組換掉了：{kinds}", "kinds")
+    added = sorted(set().union(*(names - had for (_, names), (_, had) in zip(now, before, strict=True))))
+    check(not added, f"原來的模型上多了屬性 {'、'.join(added)}", "attributes")
     hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in digits.model.modules())
     check(not hooks, f"原來的模型上留下了 {hooks} 個 hook", "hooks")
     assert_close(run(digits.model, digits.x), digits.outputs, what="原來的模型的輸出")
