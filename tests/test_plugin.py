@@ -5,6 +5,8 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
+import pytest
+
 from torch_kata.catalog import Catalog
 
 TASK = Catalog().select(["29"])[0]
@@ -76,6 +78,39 @@ def test_one_broken_stub_is_one_failed_task(run, checkout):
     finished = run("-m", "pytest", "-q", "-k", "t029 or t001", cwd=checkout)
     assert "1 error" in finished.stdout and "todo" in finished.stdout
     assert finished.stdout.count("匯入時拋出 RuntimeError: no") == 2  # the failure, and the summary
+
+
+@pytest.mark.parametrize(
+    "deed, told",
+    [
+        ("torch.set_grad_enabled(False)", "全域設定 torch.is_grad_enabled() 由 True 變成 False"),
+        ("os.chdir('/')", "全域設定 os.getcwd()"),
+        ("torch.sigmoid(torch.zeros(2))", "torch.sigmoid"),
+    ],
+)
+def test_a_graders_fixture_watches_the_answer(run, checkout, deed, told):
+    grader = """
+import pytest
+from torch_kata.checks import forbid, torch
+
+pytestmark = forbid("torch.sigmoid")
+
+@pytest.fixture(scope="module")
+def made(submission):
+    return submission.FocalLoss()
+
+def test_made(made):
+    "made"
+
+def test_innocent():
+    "innocent"
+    assert torch.is_grad_enabled()
+"""
+    (checkout / GRADER).write_text(grader, encoding="utf-8")
+    answer = f"import os\nimport torch\nclass FocalLoss:\n    def __init__(self):\n        {deed}\n"
+    (checkout / "exercises" / TASK.path).write_text(answer, encoding="utf-8")
+    finished = run("-m", "pytest", "-q", "-k", "t029", cwd=checkout)
+    assert told in finished.stdout and "1 passed" in finished.stdout
 
 
 def test_only_benchmarks(run):

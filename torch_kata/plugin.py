@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import os
 import random
 import time
@@ -160,7 +161,6 @@ def submission(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     if any("reference" in item.fixturenames for item in request.node.session.items if item.module is request.module):
         # Now, since its folder is about to be closed to us; where none asks for it, the answer cannot find it either.
         request.getfixturevalue("reference")
-    marks = [mark for mark in request.node.iter_markers("forbid")]
     path = config.stash[TARGET] / task.path
     integrity.secrets.protect(_hidden(task, path))
     if APART in config.stash:
@@ -169,7 +169,7 @@ def submission(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     learner.FILES.add(str(path))
     settings, switches = effects.global_settings(), integrity.switches()
     try:
-        with calls.guarded(tuple(name for mark in marks for name in mark.args)):
+        with calls.guarded(_forbidden(request.node)):
             module = load_submission(path)
     finally:
         _end_copies(config)
@@ -273,11 +273,31 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
-    """Fixtures may run the learner's code too, whose attempts to skip are failures."""
-    if request.config.stash[CATALOG].of_grader(request.node.path) is None:
+    """A grader's fixtures may run the learner's code too: it may not skip, call what is forbidden, or leave a trace."""
+    grader = getattr(request, "module", None)
+    if grader is None or request.config.stash[CATALOG].of_grader(request.node.path) is None:
         return (yield)
-    with _no_escape(request.config):
-        return (yield)
+    if getattr(fixturedef.func, "__globals__", None) is not vars(grader):
+        with _no_escape(request.config):
+            return (yield)
+    # Some change a setting until their teardown.
+    lasting = inspect.isgeneratorfunction(fixturedef.func) or "monkeypatch" in fixturedef.argnames
+    settings = None if lasting else effects.global_settings()
+    try:
+        with _no_escape(request.config), calls.guarded(_forbidden(request.node)):
+            result = yield
+    finally:
+        _end_copies(request.config)
+        change = effects.changed_setting(settings) if settings else ""
+        if change:
+            effects.restore_settings(settings)
+    if change:
+        raise CheckFailed(f"你的程式有副作用：{change}", f"meddling 有副作用：{change}")
+    return result
+
+
+def _forbidden(node: pytest.Item | pytest.Module) -> tuple[str, ...]:
+    return tuple(name for mark in node.iter_markers("forbid") for name in mark.args)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -309,11 +329,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     random.seed(seed)
     record.current.__init__()
     record.current.bench = "benchmark" in pyfuncitem.fixturenames or pyfuncitem.config.getoption("kata_bench")
-    names = tuple(name for mark in pyfuncitem.iter_markers("forbid") for name in mark.args)
     settings, switches = effects.global_settings(), integrity.switches()
     error = result = None
     try:
-        with _no_escape(pyfuncitem.config), calls.guarded(names):
+        with _no_escape(pyfuncitem.config), calls.guarded(_forbidden(pyfuncitem)):
             result = yield
     except KeyboardInterrupt:
         raise
