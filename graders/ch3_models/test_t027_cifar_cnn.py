@@ -22,15 +22,6 @@ from torch_kata.checks import (
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """別的程式占著核心時，多個執行緒互等會慢上百倍，60 步就超過時限。"""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def shapes(num_classes):
     return {
         "conv1.weight": (32, 3, 3, 3),

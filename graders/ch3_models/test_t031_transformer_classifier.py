@@ -24,15 +24,6 @@ V, E, HEADS, CLASSES, LAYERS, LONGEST = 12, 8, 2, 3, 2, 9
 PADS = pytest.mark.parametrize("pad_id", [0, 5], ids=["pad_id=0", "pad_id=5"])
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """小的運算分給多個執行緒只會更慢，別的程式占著核心時慢上百倍。"""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def model(submission, rng, device):
     """model(pad_id)：float64、eval 模式的模型，每個參數都加上隨機的值（初值是 0 的也一樣）。"""

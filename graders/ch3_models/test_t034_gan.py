@@ -315,17 +315,7 @@ def digits(device):
     return 2 * F.adaptive_avg_pool2d(images, 8).flatten(1) - 1
 
 
-@pytest.fixture
-def one_thread():
-    """小的運算分給多個執行緒只會更慢，別的程式占著核心時慢上百倍。"""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.behaviour
-@pytest.mark.usefixtures("one_thread")
 def test_learns(submission, digits, rng, device):
     """學得會：300 步之後，假的數字更像真的"""
     # 30 個種子：平均 0.30、標準差 0.44，最大 0.34 與 0.51；對數的標準差都不到 0.1，0.8 在六個標準差之外。

@@ -25,15 +25,6 @@ MASKS = pytest.mark.parametrize("masking", ["no mask", "mask", "a row without a 
 PADS = pytest.mark.parametrize("pad_id", [0, 5], ids=["pad_id=0", "pad_id=5"])
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """小的運算分給多個執行緒只會更慢，別的程式占著核心時慢上百倍。"""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # ── LuongAttention ──
 
 

@@ -265,17 +265,7 @@ def digits(device):
     return F.adaptive_avg_pool2d(images, 8).flatten(1)
 
 
-@pytest.fixture
-def one_thread():
-    """小的運算分給多個執行緒只會更慢，別的程式占著核心時慢上百倍。"""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.behaviour
-@pytest.mark.usefixtures("one_thread")
 def test_learns(submission, digits, device, rng):
     """學得會：還原手寫數字"""
     # 30 個種子：誤差是平均影像的 0.13 倍，最大 0.18，對數的標準差 0.13；0.5 在十個標準差之外。

@@ -39,15 +39,6 @@ def oracle():
     return Oracle()
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """小的運算分給多個執行緒只會更慢，別的程式占著核心時慢上百倍。"""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def pair(submission, rng, device):
     """pair(scale)：作答的 Seq2Seq 與權重相同的 oracle（float64）。"""

@@ -98,8 +98,8 @@ class Network(nn.Module):
         os.replace(path.with_suffix(".new"), path)
 
 
-def failing(folder, caller, bad_rank, fault):
-    """In the bad rank raises ValueError(fault) or dies with the exit code fault; in another rests, then a model."""
+def failing(folder, caller, bad_rank, fault, others):
+    """In the bad rank raises ValueError(fault) or dies with the exit code fault; in the others rests, then a model."""
     if os.getpid() != caller:
         if dist.is_initialized():
             bad = dist.get_rank() == bad_rank
@@ -110,7 +110,7 @@ def failing(folder, caller, bad_rank, fault):
             except FileExistsError:
                 bad = False
         if bad:
-            wait_for(folder, 1, 5)
+            wait_for(folder, others, 5)
             Path(folder, "mark").touch()
             if isinstance(fault, int):
                 os._exit(fault)
@@ -329,14 +329,16 @@ def test_environment(run):
 @pytest.mark.parametrize("fault", ["raises", "dies"])
 def test_failing_rank(submission, helper, rng, tmp_path, fault):
     """一個 rank 拋出例外或死去：呼叫者得到說明原因的例外，不留下行程"""
-    reason, bad_rank = rng.integer(100, 200), 0
+    # A process is dear: where a rank raises there is another to be ended, and the one that dies is alone.
+    reason, bad_rank, world_size = rng.integer(100, 200), 0, 1
     if fault == "raises":
-        reason, bad_rank = f"第 {rng.integer(10**6, 10**7)} 號權重壞了", 1
+        reason, bad_rank, world_size = f"第 {rng.integer(10**6, 10**7)} 號權重壞了", 1, 2
     # The sound rank rests in make_model, and then the other fails: so that one is the first to fail for certain, and
     # the sound one ends early only if the caller ends it.
-    make = functools.partial(helper.failing, str(tmp_path), os.getpid(), bad_rank, reason)
+    make = functools.partial(helper.failing, str(tmp_path), os.getpid(), bad_rank, reason, world_size - 1)
     dataset = torch.utils.data.TensorDataset(*data(rng, 12))
-    call = functools.partial(submission.train_ddp, make, dataset, epochs=1, batch_size=4, lr=0.1)
+    settings = {"world_size": world_size, "epochs": 1, "batch_size": 4, "lr": 0.1}
+    call = functools.partial(submission.train_ddp, make, dataset, **settings)
     with nothing_left_running():
         call = Call(call)
         wait(lambda: not call.is_alive() or (tmp_path / "mark").exists(), 100)
