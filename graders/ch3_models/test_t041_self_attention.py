@@ -231,7 +231,7 @@ def test_all_real(submission, rng, device):
 def test_speed(submission, reference, rng, device):
     """(16, 128, 64) 的前向與反向的速度"""
     # 參考解 1；內建 0.6；−inf 與 einsum 1.0；自己寫 softmax 1.4；逐樣本 2.0。逐個 query 8，少數幾次只有 3.7（與 CPU 的
-    # cache 有關）；廣播成 (B, T, T, E) 再加總 20；樣本與 query 的雙重迴圈 36。16 個樣本的迴圈慢不了多少，所以不數運算的個數。
+    # cache 有關）；廣播成 (B, T, T, E) 再加總 20；樣本與 query 的雙重迴圈 36。16 個樣本的迴圈慢不了多少，所以不數運算。
     cotangent = rng.normal((16, 128, 64))
 
     def step(kind):
