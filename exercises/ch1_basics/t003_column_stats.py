@@ -21,9 +21,11 @@
 評分
     形狀  random_matrix 預設 5x5，也接受其他大小，dtype 是 float32；column_stats 的兩個結果都是 (cols,)
     數值  均值與樣本標準差符合上式，包含長方形、只有兩列、只有一行、非連續的輸入，float32 與 float64；
-          均值 1e4、標準差 0.1 的 float32 資料，標準差的相對誤差不超過 1e-2
+          一整行都是同一個值時，標準差是 0；
+          均值 ±1e4、標準差 0.1 的 float32 資料，標準差的相對誤差不超過 1e-2
     行為  random_matrix 在 [0, 1) 上均勻（KS 檢定）、值不重複；同樣的 generator 得到同樣的值（不受全域亂數影響），
-          不同的 generator 或連續兩次呼叫得到不同的值；column_stats 不改動輸入；少於兩列拋出 ValueError
+          不同的 generator 或連續兩次呼叫得到不同的值；沒給 generator 時由 torch.manual_seed 決定；
+          column_stats 不改動輸入；少於兩列拋出 ValueError
 
 範例
     >>> random_matrix().shape

@@ -20,7 +20,7 @@
 評分
     形狀  unit_diagonal 的大小（預設 4，也包含 1 與 0）、dtype（浮點數、整數、bool、複數）
     數值  兩個函式的值；offset 為正、為負、超出範圍；寬的與高的矩陣（不繞回）；一維與二維的 batch；float64 與 int64
-    行為  unit_diagonal 用上 device：不存在的裝置由 torch 拋出例外；
+    行為  unit_diagonal 每次回傳新的張量；用上 device：不存在的裝置由 torch 拋出例外；
           set_unit_diagonal_ 回傳 x 本身，x 的記憶體不變；轉置與切片的 view 寫進原來的張量，view 以外的元素不變；
           原有的 NaN 與 inf 也清掉；少於兩維拋出 ValueError
 

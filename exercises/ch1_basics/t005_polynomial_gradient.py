@@ -22,7 +22,7 @@
 評分
     形狀  純量、一維到三維：梯度與 x 同形、同 dtype（float32、float64）
     數值  polynomial 的值；x = 2 的梯度是 15；任何形狀的每個元素都符合上式
-    梯度  換成別的函式後，得到新函式的導數
+    梯度  換成別的函式後，得到新函式的導數：autograd 的導數（detach 過的部分是常數），不是差分
     行為  連續兩次呼叫結果相同（不累加）；x 的值、grad、requires_grad 與計算圖不變，x 已有 grad 時也是；
           結果不帶計算圖；在 torch.no_grad() 裡可用；整數張量拋出 TypeError
 

@@ -7,7 +7,7 @@
     Tensor.to 不是原地操作：它傳回結果，原來的 tensor 留在原處（nn.Module.to 才是原地的）。已經在目標裝置上的
     tensor，.to 會把它自己傳回來，不複製。
 
-    沒有 GPU 也能作答：評分以 meta 裝置當目的地，並以自稱在 cuda 上的假 tensor 試 to_cpu。
+    沒有 GPU 也能作答：評分以 meta 裝置當目的地，並以自稱在 cuda 與 mps 上的假 tensor 試 to_cpu。
 
 介面
     pick_device()
@@ -23,7 +23,7 @@
     形狀  搬移後每個 tensor 的形狀與 dtype 不變
     梯度  搬移可微：結果仍連著原來的計算圖
     行為  pick_device 依上述順序選擇，每次呼叫都重新判斷
-          容器的型別、鍵與順序不變；不是 tensor 的葉子（字串、數字、None、NumPy 陣列等）以同一個物件傳回
+          容器的型別、鍵與順序不變；不是 tensor 的葉子（字串、數字、None、NumPy 陣列、自訂的物件等）以同一個物件傳回
           已在目標裝置上的 tensor 不複製；不改動傳入的容器；non_blocking 傳到每一次搬移
           以 --device cuda 評分時，另查真的來回一趟：數值、梯度、pinned memory 搭配 non_blocking
 

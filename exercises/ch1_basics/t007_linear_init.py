@@ -16,14 +16,15 @@
         給了就從它抽亂數，它的狀態隨之前進；沒給就用全域的亂數。
 
 評分
-    形狀  權重 (out_features, in_features)、偏置 (out_features,)
+    形狀  權重 (out_features, in_features)、偏置 (out_features,)，都是 float32
     數值  權重服從 N(0, std²)（Kolmogorov-Smirnov 檢定）；偏置恰為 0
     行為  make_linear 的權重與偏置是可訓練的葉子
-          同一個種子的 generator 得到同樣的權重；接著再抽、或不給 generator 時，每次都不同
+          同一個種子的 generator 得到同樣的權重；接著再抽、或不給 generator 時，每次都不同；
+          不給 generator 時由 torch.manual_seed 決定
           init_linears_ 給了 generator 就不動全域的亂數狀態
           init_linears_ 走到每一層；容許 bias=False；不動其他種類的層（Conv2d、Embedding、LayerNorm 等）
           共用的權重只抽一次：其餘各層得到的值，與模型裡沒有那個共用者時相同
-          原地修改：每個參數仍是同一個物件，requires_grad 不變；傳回同一個 model
+          原地修改：每個參數仍是同一個物件，requires_grad、dtype 與 train／eval 模式不變；傳回同一個 model
 
 範例
     >>> layer = make_linear(3, 2, generator=torch.Generator().manual_seed(0))

@@ -28,7 +28,7 @@
     梯度  gradcheck 通過；重合的點距離是 0，它們之間的梯度是 0，其餘的梯度不受影響
     行為  不改動輸入；形狀不合拋出 ValueError
     速度  (512, 64) 對 (512, 64) 的前向，不超過參考解的 9 倍（對其中一邊用迴圈也來得及，雙重迴圈不行）
-    禁用  torch.cdist、torch.dist、F.pairwise_distance、nn.PairwiseDistance
+    禁用  torch.cdist、torch.dist、F.pairwise_distance、nn.PairwiseDistance（由 Tensor.dist、torch.ops 呼叫也算）
 
 範例
     >>> euclidean_distance(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 6.0]))

@@ -22,7 +22,7 @@
     形狀  (n, p + q + …)；一個、兩個、更多個 tensor；0 個 row 或 0 個 column
     數值  依順序，不連續的輸入也可以；dtype 依規則提升；split_columns 拆得回原來的各塊
     梯度  concat_columns 的梯度到達每一個輸入；split_columns 可微
-    行為  split_columns 傳回 tuple，各塊與 x 共用記憶體；上述的 ValueError；不改動輸入
+    行為  split_columns 傳回 tuple，各塊與 x 共用記憶體（不連續的 x 也是）；上述的 ValueError；不改動輸入
 
 範例
     >>> concat_columns(torch.tensor([[1], [2]]), torch.tensor([[3, 4], [5, 6]]))

@@ -19,7 +19,8 @@
           x³ 的第 4 階、常數函數與恆等函數的高階導數都是 0
     行為  x 維持原樣：數值、requires_grad、grad 都不變；x 是別人計算圖裡的中間結果時，也不動到上游的 grad
           結果不帶計算圖（requires_grad 為 False），order 為 0 時也一樣
-          sine_gradient 確實以 autograd 計算：有呼叫 sin；order 為負數時拋出 ValueError
+          sine_gradient 確實以 autograd 微分 sin：評分時把 sin 換成別的函數，就得到那個函數的導數
+          order 為負數時拋出 ValueError
 
 範例
     >>> sine_gradient(torch.tensor(torch.pi / 4))

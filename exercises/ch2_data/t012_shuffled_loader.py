@@ -14,10 +14,11 @@
         batch_size < 1 時拋出 ValueError，訊息含該值。
 
 評分
-    形狀  回傳 DataLoader；各 batch 的大小與 len(loader)
+    形狀  回傳 DataLoader；各 batch 的大小與 len(loader)，有沒有 seed 都一樣
     數值  每個 epoch 每個樣本恰好一次，輸入與標籤仍然成對；每種排列的機率相同
-    行為  各 epoch 的順序不同；同一個 seed 建立的 loader 逐 epoch 順序相同，兩個 loader 輪流取也一樣；
-          不同的 seed 順序不同；沒有 seed 時，兩個 loader 的順序不同；給了 seed，建立與迭代都不動用全域亂數；
+    行為  各 epoch 的順序不同（沒有 seed 時也是）；
+          同一個 seed 建立的 loader 逐 epoch 順序相同，兩個 loader 輪流取也一樣；不同的 seed 順序不同；
+          沒有 seed 時，兩個 loader 的順序不同；給了 seed，建立與迭代都不動用全域亂數；
           不合法的 batch_size 拋出 ValueError
 
 範例

@@ -17,7 +17,7 @@
         樣本是 (transform(PIL 影像), 類別編號)；transform 為 None 時影像就是 PIL 影像。
         檔案不齊（整個資料夾或其中一個檔案不在；在的都完好）時拋出 FileNotFoundError，訊息含 root。
     denormalize(x, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-        x 為 (..., 3, H, W) 的浮點數張量，前面有幾個 batch 維都可以，也可以沒有。
+        x 為 (..., 3, H, W) 的浮點數張量，前面有幾個 batch 維都可以，也可以沒有；記憶體可以不連續。
         形狀、dtype 與裝置和 x 相同，不截斷到 [0, 1]。
 
 評分

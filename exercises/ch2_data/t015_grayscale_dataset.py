@@ -12,7 +12,8 @@
 
 介面
     rgb_to_gray(images)
-        浮點數的 (..., 3, H, W)，channel 的順序是 R、G、B -> (..., 1, H, W)，同 dtype、同裝置，可以求梯度。
+        浮點數的 (..., 3, H, W)，channel 的順序是 R、G、B，值不限於 0 到 1 -> (..., 1, H, W)，
+        同 dtype、同裝置，可以求梯度。
     convert_to_grayscale(dataset) -> torch.utils.data.Dataset
         dataset 有 __len__ 與 __getitem__，每一項是 (image, label)。image 可能是
             任何 mode 的 PIL 影像        先當作 RGB（同 PIL 的 convert("RGB")，透明度捨棄）

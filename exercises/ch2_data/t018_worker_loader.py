@@ -23,8 +23,9 @@
 評分
     形狀  len(dataset)；回傳 DataLoader；num_workers = 0 時各 batch 的大小
     數值  不在 worker 裡時依序、可重複；num_workers 為 0、1、2、3 時每個數恰好一次，batch 是 int64、不超過
-          batch_size，數字比 worker 少時也對；不經過 make_loader、直接用 DataLoader 也一樣
-    行為  數字多時每個 worker 都分到一份；有 num_workers 個 worker；
+          batch_size，數字比 worker 少時也對；不經過 make_loader、直接用 DataLoader 也一樣；
+          map-style 的 dataset 依序、不打亂，最後不滿的 batch 也在
+    行為  數字多時每個 worker 都分到一份；有 num_workers 個 worker，map-style 與 iterable 都是；
           random、NumPy、torch 的全域亂數在任兩個 worker、任兩個 epoch 都不同；
           同一個 seed（預設 0）的 loader 逐 epoch 重現這些亂數，與主行程的全域亂數無關；不同的 seed 不同；
           主行程的全域亂數不被動到；loader 用完後不留下行程

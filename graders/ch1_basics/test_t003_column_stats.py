@@ -81,6 +81,16 @@ def test_different_draws(submission, rng):
     check(not torch.equal(*plain), "沒給 generator 時，連續兩次得到同樣的值", plain)
 
 
+@pytest.mark.behaviour
+def test_global_generator(submission, rng):
+    """random_matrix：沒給 generator 時，取自 torch 的全域亂數"""
+    seed, draws = rng.seed(), []
+    for _ in range(2):
+        torch.manual_seed(seed)
+        draws.append(submission.random_matrix(4, 6).clone())
+    check(torch.equal(*draws), "torch.manual_seed 設了同樣的種子，卻得到不同的值：亂數不是取自全域", "own stream")
+
+
 # ── column_stats ──
 
 
@@ -115,11 +125,23 @@ def test_strided(submission, rng):
 
 @pytest.mark.numeric
 def test_large_mean(submission, rng):
-    """column_stats：均值 1e4、標準差 0.1，std 的相對誤差不超過 1e-2"""
+    """column_stats：均值 ±1e4、標準差 0.1，std 的相對誤差不超過 1e-2"""
     # 1e4 處 float32 的間隔是 1/1024：真值從捨入後的輸入算起。E[x²] 的間隔是 8，與變異數 0.01 相減必然全錯。
-    x = (1e4 + 0.1 * rng.normal((50, 7), dtype="float64")).float()
+    # 各行的均值不同（隔行變號）：整個矩陣減去同一個數的寫法，救不了每一行。
+    centres = 1e4 * torch.tensor([1.0, -1.0] * 3 + [1.0], dtype=torch.float64, device=rng.device)
+    x = (centres + 0.1 * rng.normal((50, 7), dtype="float64")).float()
     expected = column_stats(x)[1]
     assert_close(pair(submission.column_stats(x))["std"], expected, rtol=1e-2, atol=0, what="std ")
+
+
+@pytest.mark.numeric
+def test_constant_column(submission, rng):
+    """column_stats：一整行都是同一個值，std 是 0"""
+    # 根號裡加了 eps 的寫法，只有在這裡看得出來：√1e-8 是 1e-4。
+    x = rng.uniform((6, 3))
+    x[:, 1] = 0.375
+    expected = column_stats(x)[1]
+    assert_close(pair(submission.column_stats(x))["std"], expected, what="std ")
 
 
 @pytest.mark.behaviour

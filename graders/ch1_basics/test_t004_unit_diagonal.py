@@ -44,6 +44,14 @@ def test_create_dtype(submission, device):
 
 
 @pytest.mark.behaviour
+def test_create_fresh(submission):
+    """unit_diagonal：每次都是新的張量"""
+    first = submission.unit_diagonal(3)
+    first.fill_(7)
+    assert_equal(submission.unit_diagonal(3), with_unit_diagonal(torch.empty(3, 3)), "改寫第一次的結果後，第二次的結果")
+
+
+@pytest.mark.behaviour
 def test_create_device(submission, device):
     """unit_diagonal：device 照參數，不存在的裝置讓 torch 拋出例外"""
     found = submission.unit_diagonal(3, device=device).device.type

@@ -1,6 +1,6 @@
 """006 · 裝置之間的搬移：評分
 
-沒有 GPU 的機器上，meta 代替目標裝置（它有形狀、dtype 與計算圖，沒有值），pretended_cuda 代替 GPU 上的 tensor；
+沒有 GPU 的機器上，meta 代替目標裝置（它有形狀、dtype 與計算圖，沒有值），pretended 代替 GPU 上的 tensor；
 --device cuda 時，test_round_trip 真的來回一趟。
 """
 
@@ -105,9 +105,22 @@ def test_container_type(submission, rng, kind):
 @pytest.mark.behaviour
 def test_other_leaves(submission, rng):
     """不是 tensor 的葉子以同一個物件傳回"""
-    leaves = [None, 10**9, 2.5, "cat", b"raw", np.arange(3), object(), range(4)]
+
+    class Movable:
+        """不是 tensor，卻有 to 與 cpu。"""
+
+        def to(self, *args, **kwargs):
+            return "to() 的結果"
+
+        cpu = to
+
+        def __repr__(self):
+            return "（自己有 to 方法）"
+
+    leaves = [None, 10**9, 2.5, "cat", b"raw", np.arange(3), object(), range(4), Movable()]
     original = {"x": rng.normal((2,)), "leaves": [*leaves, tuple(leaves)], "bare": None}
     assert_same_structure(submission.to_device(original, "meta"), original)
+    assert_same_structure(submission.to_cpu(original), original)
     check(submission.to_device("cat", "meta") == "cat", "單獨一個字串應原樣傳回", "bare leaf")
 
 
@@ -187,7 +200,7 @@ def recorded_moves():
 @pytest.mark.behaviour
 def test_to_cpu(submission, rng):
     """to_cpu 把 cuda 上的 tensor 搬回 CPU，數值、結構與計算圖不變"""
-    on_cuda = pretended_cuda()
+    on_cuda = pretended("cuda")
     values = rng.normal((2, 3)).cpu()
     x, n = on_cuda(values, requires_grad=True), on_cuda(torch.arange(4))
     original = {"x": x, "rest": Pair([n, "cat"], (torch.ones(5),))}
@@ -198,26 +211,36 @@ def test_to_cpu(submission, rng):
     check(result["x"].grad_fn is not None, "搬回 CPU 後沒有 grad_fn：計算圖斷了（detach 或 .data？）", "cut off")
 
 
-def pretended_cuda():
-    """沒有 GPU 也能用的 cuda tensor：自稱在 cuda:0，值其實在 CPU。
+@pytest.mark.behaviour
+def test_to_cpu_from_mps(submission, rng):
+    """to_cpu 也搬回別種裝置（mps）上的 tensor"""
+    values = rng.normal((2, 3)).cpu()
+    result = submission.to_cpu([pretended("mps")(values)])[0]  # 不求梯度：沒有 mps 的 torch 記不了它的計算圖
+    found = result.device.type
+    check(found == "cpu", f"mps 上的 tensor 應搬回 cpu，得到 {found}：不要只認 is_cuda", f"left on {found}")
+    assert_equal(result, values, what="搬回 CPU 的值")
+
+
+def pretended(kind):
+    """沒有 GPU 也能用的 tensor：自稱在 cuda:0 或 mps:0，值其實在 CPU。
 
     作法同 FakeTensorMode，但那要先匯入編譯器（好幾秒），而且沒有值可以比較。只能前向。
     """
-    if not torch.cuda.is_available():
+    if kind == "cuda" and not torch.cuda.is_available():
         torch._C._ensureCUDADeviceGuardSet()  # 沒有驅動程式時，autograd 才不會去問 cuda 的 stream
 
-    class OnCuda(torch.Tensor):
+    class Elsewhere(torch.Tensor):
         @staticmethod
         def __new__(cls, values, requires_grad=False):
-            cuda, meta = torch.device("cuda"), values.to("meta")
-            self = cls._make_subclass(cls, meta, requires_grad, dispatch_device=True, device_for_backend_keys=cuda)
+            place, meta = torch.device(kind), values.to("meta")
+            self = cls._make_subclass(cls, meta, requires_grad, dispatch_device=True, device_for_backend_keys=place)
             self.values = values
             return self
 
         @classmethod
         def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
             if func is torch.ops.prim.device.default:
-                return torch.device("cuda:0")
+                return torch.device(kind, 0)
             kwargs = dict(kwargs or {})
             to_cpu = not isinstance(args[0], cls) or str(kwargs.get("device")) == "cpu"
             kwargs |= {"device": "cpu"} if "device" in kwargs else {}
@@ -225,6 +248,6 @@ def pretended_cuda():
             return result if to_cpu or not isinstance(result, torch.Tensor) else cls(result)
 
         def __repr__(self):
-            return f"tensor(..., device='cuda:0', size={tuple(self.shape)})"
+            return f"tensor(..., device='{kind}:0', size={tuple(self.shape)})"
 
-    return OnCuda
+    return Elsewhere

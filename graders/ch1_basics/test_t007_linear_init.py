@@ -4,6 +4,7 @@ import pytest
 
 from torch_kata.checks import (
     assert_distribution,
+    assert_dtype,
     assert_equal,
     assert_shape,
     assert_type,
@@ -56,10 +57,11 @@ def network(rng):
 
 @pytest.mark.shape
 def test_make_linear_shape(submission):
-    """make_linear 傳回有偏置的 nn.Linear，形狀正確"""
+    """make_linear 傳回有偏置的 nn.Linear，float32，形狀正確"""
     layer = submission.make_linear(7, 4)
     assert_type(layer, nn.Linear, what="make_linear 的結果")
     assert_shape(layer.weight, (4, 7), "權重")
+    assert_dtype(layer.weight, "float32", "權重")
     check(layer.bias is not None, "這一層沒有偏置（bias=False？）", "no bias")
     assert_shape(layer.bias, (4,), "偏置")
 
@@ -103,10 +105,15 @@ def test_make_linear_generator(submission, rng):
 
 
 @pytest.mark.behaviour
-def test_no_generator(submission):
-    """不給 generator 時每次不同"""
+def test_no_generator(submission, rng):
+    """不給 generator 時取自全域的亂數，每次不同"""
+    seed = rng.seed()
+    torch.manual_seed(seed)
     first, second = (submission.make_linear(9, 5).weight.detach() for _ in range(2))
     check(not torch.equal(first, second), "兩次得到同樣的權重：不要寫死種子", second)
+    torch.manual_seed(seed)
+    again = submission.make_linear(9, 5).weight.detach()
+    check(torch.equal(again, first), "torch.manual_seed 設了同樣的種子，權重卻不同：亂數不是取自全域", "own stream")
 
 
 @pytest.mark.numeric
@@ -179,23 +186,32 @@ def test_tied_weights(submission, rng):
 @pytest.mark.behaviour
 def test_in_place(submission, network):
     """原地修改既有的參數，傳回同一個 model"""
-    next(iter(linears_of(network).values())).weight.requires_grad_(False)
-    before = {name: (parameter, parameter.requires_grad) for name, parameter in network.named_parameters()}
+    first, *_, last = linears_of(network).values()
+    first.weight.requires_grad_(False)
+    last.double().eval()
+    modes = [module.training for module in network.modules()]
+    before = {name: (p, p.requires_grad, p.dtype) for name, p in network.named_parameters()}
     result = submission.init_linears_(network)
     check(result is network, f"應傳回同一個 model，得到 {type(result).__name__}", f"returns {type(result).__name__}")
     now = dict(network.named_parameters())
     assert_equal(sorted(now), sorted(before), what="參數的名稱")
-    for name, (parameter, requires_grad) in before.items():
+    for name, (parameter, requires_grad, dtype) in before.items():
         check(now[name] is parameter, f"{name} 換成了另一個物件：optimizer 仍握著舊的", f"replaced {name}")
         assert_equal(parameter.requires_grad, requires_grad, what=f"{name}.requires_grad ")
+        assert_equal(parameter.dtype, dtype, what=f"{name}.dtype ")
+    changed = [module.training for module in network.modules()] != modes
+    check(not changed, "動到了 train／eval 模式：初始化不該改它", "mode")
 
 
 @pytest.mark.behaviour
 def test_init_linears_generator(submission, network, rng):
-    """init_linears_ 只用給的 generator：重現，且不動全域亂數"""
+    """init_linears_ 只用給的 generator：重現、再抽則不同，且不動全域亂數"""
     seed, results = rng.seed(), []
-    for _ in range(2):
+    generator = rng.generator(seed)
+    for given in (rng.generator(seed), generator, generator):
         with same_random_state():
-            submission.init_linears_(network, generator=rng.generator(seed))
+            submission.init_linears_(network, generator=given)
         results.append(torch.cat([weight.flatten() for weight in weights_of(network).values()]))
-    assert_equal(results[1], results[0], what="同一個種子的權重")
+    first, second, third = results
+    assert_equal(second, first, what="同一個種子的權重")
+    check(not torch.equal(third, second), "同一個 generator 連用兩次得到同樣的權重：它的狀態應隨之前進", third)

@@ -110,14 +110,14 @@ def test_split(submission, rng, sizes):
 @pytest.mark.behaviour
 def test_split_shares_memory(submission, rng):
     """拆出的各塊與 x 共用記憶體"""
-    x = rng.normal((3, 7))
-    parts = submission.split_columns(x, (2, 4, 1))
-    # 改了 x，view 跟著變；複製出來的不會。
-    x += 10
-    expected = x[:, :2], x[:, 2:6], x[:, 6:]
-    for index, (part, wanted) in enumerate(zip(parts, expected, strict=True)):
-        shared = torch.equal(part, wanted)
-        check(shared, f"改了 x 之後第 {index} 塊沒有跟著變：它是複製，不是 view", list(parts))
+    for kind, x in (("連續", rng.normal((3, 7))), ("不連續", rng.strided((3, 7)))):
+        parts = submission.split_columns(x, (2, 4, 1))
+        # 改了 x，view 跟著變；複製出來的不會。
+        x += 10
+        expected = x[:, :2], x[:, 2:6], x[:, 6:]
+        for index, (part, wanted) in enumerate(zip(parts, expected, strict=True)):
+            shared = torch.equal(part, wanted)
+            check(shared, f"改了{kind}的 x 之後第 {index} 塊沒有跟著變：它是複製，不是 view", list(parts))
 
 
 @pytest.mark.gradient

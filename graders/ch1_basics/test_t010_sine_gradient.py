@@ -1,5 +1,6 @@
 """010 · 以 autograd 求導數：評分"""
 
+import contextlib
 import math
 
 import pytest
@@ -10,7 +11,6 @@ from torch_kata.checks import (
     assert_equal,
     assert_shape,
     check,
-    count_calls,
     raises,
     torch,
     unchanged,
@@ -70,10 +70,31 @@ def test_sine_gradient(submission, rng):
 
 @pytest.mark.behaviour
 def test_sine_gradient_uses_autograd(submission, rng):
-    """sine_gradient 以 autograd 計算，不是直接寫 cos"""
-    with count_calls("aten::sin") as counts:
-        result = submission.sine_gradient(rng.normal((5,)))
-    check(counts["aten::sin"] > 0, "沒有呼叫 sin：應由 y = sin(x) 以 autograd 求導，不要直接寫出導數", result)
+    """sine_gradient 以 autograd 微分 sin，不是直接寫 cos 或用差分"""
+    x = rng.normal((5,))
+    with replaced_sin() as calls:
+        result = submission.sine_gradient(x)
+    check(calls, "沒有呼叫 sin：應由 y = sin(x) 以 autograd 求導，不要直接寫出導數", result)
+    assert_close(result, x, what="sin 換成 t * t.detach()（autograd 的導數是 t）後，sine_gradient 的結果")
+
+
+@contextlib.contextmanager
+def replaced_sin():
+    """區塊裡的 sin，不論怎麼呼叫，都是 t * t.detach()：autograd 得到 t；差分、平移 π/2 與寫好的 cos 都不是。"""
+    from torch.overrides import TorchFunctionMode
+
+    calls = []
+
+    class Replace(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            if getattr(func, "__name__", "").partition(".")[0] != "sin":
+                return func(*args, **(kwargs or {}))
+            calls.append(func)
+            t = args[0] if args else kwargs["input"]
+            return t * t.detach()
+
+    with Replace():
+        yield calls
 
 
 @pytest.mark.numeric

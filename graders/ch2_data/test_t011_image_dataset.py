@@ -168,7 +168,7 @@ def test_modes(submission, rng, folder, mode):
         expected = palette[values[..., 0]]
     image.save(folder / "x.png")
     found, _ = item(dataset_of(submission, folder, "x.png 1"), 0)
-    assert_equal(pixels_of(found, f"{image.mode} 的檔案 "), expected, what=f"{image.mode} 的檔案的像素")
+    assert_equal(pixels_of(found, f"{image.mode} 的檔案"), expected, what=f"{image.mode} 的檔案的像素")
 
 
 @pytest.mark.behaviour
@@ -299,7 +299,7 @@ def fails_at(submission, rng, folder, line, skipped=()):
 
 
 @pytest.mark.behaviour
-@pytest.mark.parametrize("line", ["lonely.png", "x.png cat", "x.png 1.5"])
+@pytest.mark.parametrize("line", ["lonely.png", "7", "x.png cat", "x.png 1.5"])
 def test_bad_line(submission, rng, folder, line):
     """不足兩個詞、標籤不是整數：建立時就拋出 ValueError，寫出行號"""
     fails_at(submission, rng, folder, line)

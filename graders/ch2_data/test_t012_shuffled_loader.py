@@ -30,10 +30,10 @@ def epochs(loader, count=1):
 
 @pytest.mark.shape
 @pytest.mark.parametrize("drop_last", [False, True], ids=["keep", "drop"])
-@pytest.mark.parametrize("size, batch_size", [(10, 4), (3, 5)])
-def test_batch_sizes(submission, rng, size, batch_size, drop_last):
-    """batch 的大小與個數"""
-    loader = submission.make_loader(rng.normal((size, 2)), batch_size, drop_last=drop_last)
+@pytest.mark.parametrize("size, batch_size, seed", [(10, 4, None), (10, 4, 7), (3, 5, None)])
+def test_batch_sizes(submission, rng, size, batch_size, seed, drop_last):
+    """batch 的大小與個數，有沒有 seed 都一樣"""
+    loader = submission.make_loader(rng.normal((size, 2)), batch_size, seed=seed, drop_last=drop_last)
     assert_type(loader, torch.utils.data.DataLoader)
     whole, rest = divmod(size, batch_size)
     expected = [batch_size] * whole + [rest] * (rest > 0 and not drop_last)
@@ -68,15 +68,16 @@ def test_shuffled(submission, samples, rng):
 
 
 @pytest.mark.behaviour
-def test_epochs_differ(submission, samples, rng):
-    """各 epoch 的順序不同"""
-    order = epochs(submission.make_loader(samples, 5, seed=rng.seed()), 3)
+@pytest.mark.parametrize("seeded", [True, False], ids=["seed", "no_seed"])
+def test_epochs_differ(submission, samples, rng, seeded):
+    """各 epoch 的順序不同，有沒有 seed 都一樣"""
+    order = epochs(submission.make_loader(samples, 5, seed=rng.seed() if seeded else None), 3)
     for a, b in ((1, 2), (2, 3), (1, 3)):
         check(not torch.equal(order[a - 1], order[b - 1]), f"第 {a} 與第 {b} 個 epoch 的順序相同", order)
 
 
 @pytest.mark.behaviour
-@pytest.mark.parametrize("seed", [0, 2026])
+@pytest.mark.parametrize("seed", [0, 2026, 2**32 - 1])
 def test_same_seed(submission, samples, seed):
     """同一個 seed 逐 epoch 順序相同"""
     first, second = (submission.make_loader(samples, 5, seed=seed) for _ in range(2))
@@ -89,10 +90,11 @@ def test_same_seed(submission, samples, seed):
 def test_other_seed(submission, samples, rng):
     """不同的 seed 順序不同"""
     seed = rng.seed()
-    orders = [epochs(submission.make_loader(samples, 5, seed=s), 2) for s in (seed, seed + 1)]
-    for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        same = torch.equal(orders[0][a], orders[1][b])
-        check(not same, f"seed {seed} 的第 {a + 1} 個 epoch 與 seed {seed + 1} 的第 {b + 1} 個順序相同", orders)
+    for other in (seed + 1, seed + 2**31):
+        orders = [epochs(submission.make_loader(samples, 5, seed=s), 2) for s in (seed, other)]
+        for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            same = torch.equal(orders[0][a], orders[1][b])
+            check(not same, f"seed {seed} 的第 {a + 1} 個 epoch 與 seed {other} 的第 {b + 1} 個順序相同", orders)
 
 
 @pytest.mark.behaviour

@@ -63,10 +63,10 @@ def test_shape(submission, rng, size):
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("dtype", ["float32", "uint8", "bool"])
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "uint8", "bool"])
 def test_window(submission, rng, dtype):
     """輸出恰好是一個視窗或它的左右鏡像"""
-    image = 100 + 50 * rng.normal((3, 6, 7)) if dtype != "bool" else rng.normal((3, 6, 7)) > 0
+    image = 100 + 50 * rng.normal((3, 6, 7), dtype="float64") if dtype != "bool" else rng.normal((3, 6, 7)) > 0
     image = image.to(getattr(torch, dtype))
     for size in ((4, 3), (2, 7), (6, 5)):
         possible = outcomes(image.clone(), size)
@@ -99,12 +99,13 @@ def test_offsets(submission, rng, device):
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("rates", [(0.2,), (0.0, 1.0)], ids=["sometimes", "never_always"])
+@pytest.mark.parametrize("rates", [(0.2,), (0.0, 1.0), (None,)], ids=["sometimes", "never_always", "default"])
 def test_flip_rate(submission, device, rates):
-    """翻轉的比例是 p"""
+    """翻轉的比例是 p，預設 0.5"""
     for p in rates:
-        flips = counts(submission.RandomCropFlip(SIZE, p), device)[1].sum()
-        assert_rate(flips, DRAWS, p, what=f"p = {p:g} 時翻轉的比例")
+        given, rate = ((), 0.5) if p is None else ((p,), p)
+        flips = counts(submission.RandomCropFlip(SIZE, *given), device)[1].sum()
+        assert_rate(flips, DRAWS, rate, what=f"p = {rate:g} 時翻轉的比例")
 
 
 @pytest.mark.numeric

@@ -78,7 +78,7 @@ def test_formula(submission, rng):
     """rgb_to_gray：0.299 R + 0.587 G + 0.114 B，不改動輸入"""
     cases = {
         "一張": rng.uniform((3, 6, 4)),
-        "三張": rng.uniform((3, 3, 2, 5)),
+        "三張（標準化過，不限於 0 到 1）": 2 * rng.normal((3, 3, 2, 5)),
         "多一維": rng.uniform((3, 2, 3, 3, 4), dtype="float64"),
         "不連續（由 HWC 轉來）": rng.uniform((5, 7, 3)).permute(2, 0, 1),
     }

@@ -61,11 +61,12 @@ def random_coco(folder, rng):
         pixels.convert(mode).save(folder / f"圖 {number}.png")
         images.append({"id": key, "file_name": f"圖 {number}.png", "width": width, "height": height})
     annotations = []
-    # 第 3 張圖只有退化的框，類別 1 沒有用到；None 是沒寫 iscrowd。
+    # 第 3 張圖只有退化的框，類別 1 沒有用到；None 是沒寫 iscrowd；第 4 張圖的第一個框比一個像素還小，也要留著。
     for number, (image, kind, crowd) in enumerate(
         [(0, 3, 0), (1, 0, None), (0, 2, 1), (4, 3, None), (2, 0, 0), (1, 2, 0), (0, 3, None), (2, 3, 1), (4, 0, 0)]
     ):
         x, y, w, h = (round(v, 2) for v in rng.uniform((4,), 1, 7, dtype="float64").tolist())
+        w, h = (round(w / 10, 2), round(h / 10, 2)) if number == 3 else (w, h)
         entry = {"id": 5 * number + 2, "image_id": ids[image], "category_id": kinds[kind], "bbox": [x, y, w, h]}
         entry |= {"area": round(rng.integer(20, 70) / 100 * w * h, 2)} | ({} if crowd is None else {"iscrowd": crowd})
         annotations.append(entry)

@@ -167,6 +167,17 @@ def test_each_number_once(submission, rng, workers, size):
 
 
 @pytest.mark.numeric
+def test_map_style(submission, rng):
+    """map-style 的 dataset：依序，最後不滿的 batch 也在"""
+    numbers = rng.permutation(11).tolist()
+    expected = [numbers[:4], numbers[4:8], numbers[8:]]
+    for workers in (0, 2):
+        with nothing_left_running():
+            batches = [batch.tolist() for batch in submission.make_loader([*numbers], 4, workers)]
+        assert_equal(batches, expected, f"num_workers = {workers}，各 batch")
+
+
+@pytest.mark.numeric
 def test_plain_loader(plain):
     """直接用 DataLoader：每個數恰好一次"""
     assert_each_once([batch for _, batch in plain.batches], plain.start, plain.start + 23, 4)
@@ -185,6 +196,15 @@ def test_number_of_workers(streams):
     found = sorted({(int(row[0]), int(row[1])) for row in streams.first[0]})
     names = [f"{worker}/{of}" if of else "主行程" for worker, of in found]
     check(found == [(0, 2), (1, 2)], f"num_workers=2，應由 worker 0/2 與 1/2 讀取，卻是 {'、'.join(names)}", names)
+
+
+@pytest.mark.behaviour
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_loader_workers(submission, helper, workers):
+    """loader 的 num_workers 照給的，map-style 與 iterable 都是"""
+    for dataset in (helper.Draws(), submission.ShardedRange(0, 7)):
+        found = submission.make_loader(dataset, 2, workers).num_workers
+        assert_equal(found, workers, f"{type(dataset).__name__} 的 loader，num_workers")
 
 
 @pytest.mark.behaviour
