@@ -19,7 +19,8 @@
     形狀  data (B', *) 與 sample 同 dtype；labels (B',)、int64；label 是 int 或純量 Tensor 都可以
     數值  每個類別一樣多；每個原來的樣本都在；每個樣本都配著自己的標籤，補上的也來自 batch
     行為  補上的樣本符合獨立均勻、取後放回的分布，類別之間也獨立；generator 的種子相同就逐次得到同樣的結果，與全域
-          亂數無關，種子不同則不同；平衡的、只有一類的、只有一個樣本的 batch 原樣交出；物件可以 pickle；不改動輸入
+          亂數無關，也不動用或重設它，種子不同則不同；沒有 generator 時，先後建立的物件結果不同；平衡的、只有一類的、
+          只有一個樣本的 batch 原樣交出；物件可以 pickle；不改動輸入
 
 範例
     >>> collate = BalancedCollate(generator=torch.Generator().manual_seed(0))

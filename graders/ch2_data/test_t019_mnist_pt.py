@@ -134,12 +134,14 @@ def test_weights_only(written):
 @pytest.mark.behaviour
 def test_one_file(submission, digits, folder):
     """換掉舊檔，資料夾裡只有這一個檔案"""
-    path = folder / "digits.pt"
+    path = folder / "digits.v1"  # the name is the caller's, whatever it ends in
     for train in (False, True):
         submission.mnist_to_pt(digits[0], path, train=train)
+        check(path.is_file(), "沒有寫出 path 指定的檔案", "no file")
         extra = sorted(item.name for item in folder.iterdir() if item != path)
         check(not extra, f"資料夾裡多出 {'、'.join(extra)}", f"{len(extra)} extra files")
-    assert_equal(len(submission.load_pt(path)), SIZES[True], "換掉舊檔之後的樣本數")
+        what = "換掉舊檔之後的樣本數" if train else "第一次寫的樣本數"
+        assert_equal(len(submission.load_pt(path)), SIZES[train], what)
 
 
 @pytest.mark.behaviour

@@ -14,6 +14,7 @@ from torch_kata.checks import (
     assert_shape,
     check,
     fail,
+    same_random_state,
     torch,
     unchanged,
 )
@@ -72,7 +73,7 @@ def test_originals_kept(submission, make_batch, rng):
     """每個原來的樣本都還在"""
     batch = make_batch()
     for _ in range(8):  # 全部重抽而碰巧都抽到的機會，一次是 0.04
-        data, _ = submission.BalancedCollate(generator=rng.generator())(batch)
+        data, _ = submission.BalancedCollate(generator=rng.generator())(list(batch))
         lost = sorted(set(range(len(batch))) - set(numbers_of(data, batch)))
         check(not lost, f"batch 的第 {lost} 個樣本不見了：原來的樣本要全部留著", data)
 
@@ -82,7 +83,7 @@ def test_pairs(submission, make_batch, rng):
     """每個樣本都配著自己的標籤"""
     batch = make_batch()
     for _ in range(8):
-        data, labels = submission.BalancedCollate(generator=rng.generator())(batch)
+        data, labels = submission.BalancedCollate(generator=rng.generator())(list(batch))
         for number, label in zip(numbers_of(data, batch), labels.tolist(), strict=True):
             if label != LABELS[number]:
                 fail(f"batch 的第 {number} 個樣本標籤是 {LABELS[number]}，結果裡卻配著 {label}", [data, labels])
@@ -96,7 +97,7 @@ def test_extras(submission, make_batch, rng, source):
     collate = submission.BalancedCollate(generator=rng.generator() if source == "generator" else None)
     found = Counter()
     for _ in range(600):
-        drawn = Counter(numbers_of(collate(batch)[0], batch))
+        drawn = Counter(numbers_of(collate(list(batch))[0], batch))
         found[tuple(drawn[number] - 1 for number in (4, 5, 6))] += 1
     # 四次獨立均勻的抽取：三個樣本各補幾次服從多項分布。
     cells = [c for c in product(range(5), repeat=3) if sum(c) == 4]
@@ -113,7 +114,7 @@ def test_classes_independent(submission, make_batch, rng):
     collate = submission.BalancedCollate(generator=rng.generator())
     found = Counter()
     for _ in range(300):
-        extras = Counter(numbers_of(collate(batch)[0], batch)) - Counter(range(7))
+        extras = Counter(numbers_of(collate(list(batch))[0], batch)) - Counter(range(7))
         found[tuple(sorted(extras))] += 1
     pairs = [(3, 5), (3, 6), (4, 5), (4, 6)]
     if strange := sorted(set(found) - set(pairs)):
@@ -129,11 +130,27 @@ def test_generator(submission, make_batch, rng):
     for start, own in ((1, seed), (2, seed), (1, seed + 1)):
         torch.manual_seed(start)
         collate = submission.BalancedCollate(generator=rng.generator(own))
-        results.append(torch.stack([collate(batch)[0] for _ in range(3)]))
+        results.append(torch.stack([collate(list(batch))[0] for _ in range(3)]))
     first, again, other = results
     for call in range(3):
         check(torch.equal(first[call], again[call]), f"種子相同，第 {call + 1} 次的結果卻不同", [first, again])
     check(not torch.equal(first[0], other[0]), "種子不同，結果卻相同", [first, other])
+
+
+@pytest.mark.behaviour
+def test_global_random_state(submission, make_batch, rng):
+    """給了 generator 就不碰全域亂數"""
+    batch = make_batch()
+    with same_random_state():
+        submission.BalancedCollate(generator=rng.generator())(batch)
+
+
+@pytest.mark.behaviour
+def test_no_generator(submission, make_batch):
+    """沒有 generator：每個物件都重新隨機抽"""
+    batch = make_batch([1] * 66 + [2, 2], shape=())
+    first, again = (submission.BalancedCollate()(list(batch))[0] for _ in range(2))
+    check(not torch.equal(first, again), "沒有給 generator，兩個物件卻抽出同樣的結果：種子固定了", [first, again])
 
 
 @pytest.mark.behaviour

@@ -130,16 +130,16 @@ def test_classes_as_strings(submission, tmp_path, cells):
 
 @pytest.mark.numeric
 def test_quotes(submission, tmp_path, cells):
-    """雙引號裡的逗號不是分隔"""
-    rows = cells(4, 2)
-    kinds = ["Taipei, Taiwan", 'the "old" town', "Taipei", "Taipei, Taiwan"]
+    """雙引號裡的逗號不是分隔；文字是 UTF-8"""
+    rows = cells(6, 2)
+    kinds = ["Taipei, Taiwan", 'the "old" town', "Taipei", "臺北", "Taipei, Taiwan", "臺南"]
     full = [(rain, kind, wind) for (rain, wind), kind in zip(rows, kinds, strict=True)]
     path = write(tmp_path / "table.csv", ["rain, mm", "place", "wind"], *full)
     dataset = submission.CsvDataset(path, "place")
     assert_equal(list(dataset.feature_names), ["rain, mm", "wind"], "feature_names")
-    assert_equal(list(dataset.classes), ["Taipei", "Taipei, Taiwan", 'the "old" town'], "classes")
-    features, labels = contents(dataset, 4)
-    assert_equal(labels, [1, 2, 0, 1], "標籤")
+    assert_equal(list(dataset.classes), ["Taipei", "Taipei, Taiwan", 'the "old" town', "臺北", "臺南"], "classes")
+    features, labels = contents(dataset, 6)
+    assert_equal(labels, [1, 2, 0, 3, 1, 4], "標籤")
     assert_close(features, torch.tensor([[float(cell) for cell in row] for row in rows]), what="特徵")
 
 
@@ -194,7 +194,7 @@ def test_not_a_number(submission, tmp_path, rng):
 @pytest.mark.shape
 def test_batch_sizes(submission, samples):
     """驗證有 round(n * val_fraction) 個樣本，batch 依 batch_size 切"""
-    for n, fraction, n_val in ((14, 0.4, 6), (11, 0.3, 3), (7, 0.0, 0)):
+    for n, fraction, n_val in ((14, 0.4, 6), (11, 0.3, 3), (18, 0.25, 4), (7, 0.0, 0)):
         loaders = submission.make_loaders(samples[:n], 3, val_fraction=fraction, seed=5)
         assert_type(loaders, tuple, "回傳值")
         assert_equal(len(loaders), 2, "回傳值的項數")

@@ -12,6 +12,7 @@ from torch_kata.checks import (
     assert_shape,
     check,
     np,
+    same_random_state,
     torch,
     unchanged,
 )
@@ -87,6 +88,14 @@ def test_input_unchanged(submission, rng, which):
             transform(image)
 
 
+@pytest.mark.behaviour
+@BOTH
+def test_global_random_state(submission, which):
+    """建立時不碰全域亂數"""
+    with same_random_state():
+        make(submission, which, 24, MEAN, STD)
+
+
 # ── eval_transform ──
 
 
@@ -142,16 +151,30 @@ def test_train_normalised(submission, rng):
         assert_close(seeded(seed, normalised, image), expected, atol=1e-5, what="同樣的種子下標準化的結果")
 
 
+@pytest.mark.numeric
+def test_train_range(submission, tensor):
+    """train：不標準化時在 0 到 1 之間"""
+    # 純色影像怎麼插值都不會超出；超出的只可能是改變顏色的那一步。
+    image = tensor([255, 130, 0], dtype="uint8").reshape(3, 1, 1).expand(3, 24, 30).contiguous()
+    transform = submission.train_transform(16, *NOTHING)
+    outs = torch.stack([transform(image) for _ in range(60)])
+    low, high = float(outs.min()), float(outs.max())
+    check(low > -1e-4 and high < 1 + 1e-4, f"不標準化時應在 0 到 1，得到 [{low:.3g}, {high:.3g}]", outs)
+
+
 @pytest.mark.behaviour
 def test_train_flip(submission, device):
-    """train：有時左右翻轉，有時不翻"""
+    """train：左右翻轉的機率在 0.2 到 0.8 之間"""
     # 左暗右亮的影像，怎麼裁、怎麼改顏色都還是左暗右亮，除非翻轉。
     ramp = torch.linspace(0, 255, 60, device=device).to(torch.uint8).expand(3, 48, 60).contiguous()
     transform = submission.train_transform(16, *NOTHING)
-    outs = torch.stack([transform(ramp).mean((0, 1)) for _ in range(100)])  # 機率 0.2 時全都不翻：2·10⁻¹⁰
+    outs = torch.stack([transform(ramp).mean((0, 1)) for _ in range(800)])
     rises = outs[:, 8:].mean(1) - outs[:, :8].mean(1)
-    check((rises < 0).any(), "100 次都沒有左右翻轉", outs[0])
-    check((rises > 0).any(), "100 次都左右翻轉了", outs[0])
+    check((rises < 0).any(), "800 次都沒有左右翻轉", outs[0])
+    check((rises > 0).any(), "800 次都左右翻轉了", outs[0])
+    # 機率 0.2 時少於 100 次的機會是 8·10⁻⁹；0.1 時有九成八的機會看得出來。
+    flips = int((rises < 0).sum())
+    check(100 <= flips <= 700, f"800 次中左右翻轉了 {flips} 次：機率應在 0.2 到 0.8 之間", flips)
 
 
 @pytest.mark.behaviour

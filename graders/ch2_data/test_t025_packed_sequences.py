@@ -12,6 +12,7 @@ from torch_kata.checks import (
     assert_shape,
     assert_type,
     assert_within_budget,
+    check,
     nn,
     raises,
     torch,
@@ -88,14 +89,19 @@ def test_order_remembered(submission, sequences):
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("source", ["pad_and_pack", "rnn output", "enforce_sorted", "one"])
-def test_unpack(submission, sequences, make_rnn, source):
+@pytest.mark.parametrize("source", ["pad_and_pack", "rnn output", "enforce_sorted", "token ids", "one"])
+def test_unpack(submission, sequences, make_rnn, rng, source):
     """unpack 還原原來的順序與長度"""
     lengths = {"enforce_sorted": sorted(LENGTHS, reverse=True), "one": [3]}.get(source, LENGTHS)
     given = sequences(lengths)
     expected = [sequence.clone() for sequence in given]
     if source == "enforce_sorted":
         packed = nn.utils.rnn.pack_sequence(given)
+    elif source == "token ids":  # 沒有特徵維，而且 0 也是資料，不是補的
+        given = [rng.integers(0, 3, (length,)) for length in lengths]
+        given[1][-1] = given[3][0] = 0
+        expected = [sequence.clone() for sequence in given]
+        packed = nn.utils.rnn.pack_sequence(given, enforce_sorted=False)
     elif source == "rnn output":
         rnn = make_rnn("GRU", 2)
         expected = [output.detach() for output in one_by_one(copy.deepcopy(rnn).double(), [s.double() for s in given])]
@@ -131,6 +137,7 @@ def test_gradient(submission, sequences, make_rnn, rng, kind, layers, batch_firs
     (expected * cotangent).sum().backward()
     result = submission.last_outputs(rnn, given)
     assert_shape(result, expected.shape)
+    check(result.requires_grad, "last_outputs 的結果沒有計算圖：用了 detach 或 no_grad", "cut off")
     (result * cotangent).sum().backward()
     for name, parameter in rnn.named_parameters():
         assert_gradient_close(parameter.grad, truth.get_parameter(name).grad, what=f"{name} 的梯度")
@@ -144,6 +151,7 @@ def test_round_trip_gradient(submission, sequences, rng):
     given = sequences(requires_grad=True)
     cotangents = [rng.normal((length, D)) for length in LENGTHS]
     result = submission.unpack(submission.pad_and_pack(given))
+    check(all(r.requires_grad for r in result), "還原的序列沒有計算圖：用了 detach 或 no_grad", "cut off")
     sum((r * c).sum() for r, c in zip(result, cotangents, strict=True)).backward()
     for number, (sequence, expected) in enumerate(zip(given, cotangents, strict=True)):
         assert_gradient_close(sequence.grad, expected, what=f"第 {number} 條序列的梯度")
@@ -168,6 +176,7 @@ def test_untouched(submission, sequences, make_rnn):
         with unchanged(given, rnn):
             submission.pad_and_pack(given)
             submission.last_outputs(rnn, given)
+        check(not rnn.batch_first, "rnn.batch_first 被改成了 True", "batch_first")
 
 
 @pytest.mark.speed
