@@ -290,6 +290,7 @@ def test_threads(submission, rng, tmp_path):
 
     with slow_runs(), ThreadPoolExecutor(len(inputs)) as executor:
         runs = [executor.submit(repeat, x) for x in inputs]
+    wrong = []
     for number, (run, truth) in enumerate(zip(runs, expected, strict=True)):
         if error := run.exception():
             if isinstance(error, NotImplementedError):
@@ -298,4 +299,7 @@ def test_threads(submission, rng, tmp_path):
         for result in run.result():
             assert_type(result, np.ndarray, "輸出")
             right = result.shape == truth.shape and np.allclose(result, truth, rtol=1e-4, atol=1e-4)
-            check(right, f"4 個執行緒同時使用時，第 {number} 個得到了不是自己的結果", "mixed up")
+            wrong += [] if right else [(number, result.shape == truth.shape)]
+    if wrong:
+        told = f"4 個執行緒同時使用時，第 {wrong[0][0]} 個得到了不是自己的結果"
+        fail(told, "mixed up" if all(alike for _, alike in wrong) else "mixed up with another shape")
