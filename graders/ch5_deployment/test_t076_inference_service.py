@@ -298,6 +298,8 @@ def test_close_answers(submission, rng):
     with serving(submission, model, max_batch_size=4, max_wait_ms=20) as service:
         futures = [service.submit(x) for x in xs]
     late = wait(futures, timeout=0).not_done
+    lost = wait(late, timeout=3).not_done if late else late
+    check(not lost, f"close 丟掉了 {len(lost)} 個已經收下的請求", "dropped")
     check(not late, f"close 返回時，還有 {len(late)} 個已經收下的請求沒有得到答案", "not answered")
     assert_answers(settle(futures), expected, "close 之前收下的請求")
 
