@@ -114,6 +114,7 @@ RUNAWAY = [
         "timeout",
         "攔下了",
         QUICK,
+        extra=lambda verdict: not any(check.outcome == "passed" for check in verdict.checks),
     ),
     Case(
         "limit swallowed at import",

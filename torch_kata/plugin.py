@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import math
 import os
 import random
 import time
@@ -38,6 +39,7 @@ CHECKS = pytest.StashKey[dict]()
 ESCAPES = (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception, unittest.SkipTest)
 SEALS = pytest.StashKey[dict[ModuleType | None, Callable[[bool], str]]]()
 OWNER = pytest.StashKey[int]()
+STARTED = pytest.StashKey[float]()
 
 
 @dataclass(frozen=True)
@@ -300,6 +302,13 @@ def _forbidden(node: pytest.Item | pytest.Module) -> tuple[str, ...]:
     return tuple(name for mark in node.iter_markers("forbid") for name in mark.args)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Notes the time before pytest-timeout sets its alarm, which runs through a check's setup and its call."""
+    item.stash[STARTED] = time.perf_counter()
+    return (yield)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if not (task := item.stash.get(TASK, None)):
         return
@@ -391,8 +400,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Gener
     check = check_of(item)
     check.seconds = round(call.duration, 4)
     error, limit = call.excinfo.value if call.excinfo else None, _seconds(item.config, task)
-    if error is None and APART in item.config.stash and call.duration > limit:
+    if error is None and APART in item.config.stash and time.perf_counter() - item.stash[STARTED] > limit:
         error = explain.Overtime(f"超過 {limit:g} 秒還沒完成，而且攔下了評分用來結束它的例外")
+    if error is not None:
+        item.stash[STARTED] = math.inf  # the alarm has done its work: what follows is no second fault
     if error is not None and not isinstance(error, pytest.skip.Exception):
         module = item.config.stash[CHECKS].get(("module", task.id))
         if isinstance(error, NotRunHere):
