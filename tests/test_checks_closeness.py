@@ -119,6 +119,11 @@ def test_largest_error_and_its_place():
     says(message, "輸出不符", "24 個值中有 3 個", "索引 (1, 2, 0)", "應為 20，得到 25", "rtol=1.3e-06", "atol=1e-05")
 
 
+@pytest.mark.parametrize("what, begins", [("std", "std 不符"), ("x 的 std", "x 的 std 不符"), ("輸出", "輸出不符")])
+def test_a_name_in_latin_letters_stands_apart(what, begins):
+    assert refusal(assert_close, torch.tensor(1.0), torch.tensor(2.0), what=what).startswith(begins)
+
+
 def test_place_in_one_dimension_and_in_none():
     says(refusal(assert_close, torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0])), "索引 1 處", "應為 3，得到 2")
     message = refusal(assert_close, torch.tensor(1.0), torch.tensor(2.0))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from torch_kata.checks import effects, raises, same_random_state, unchanged
+from torch_kata.checks import Rng, effects, raises, same_random_state, same_seed, unchanged
 from torch_kata.checks.record import CheckFailed
 
 
@@ -260,6 +260,22 @@ def test_draws_from_own_generators():
         state = torch.get_rng_state()
         torch.rand(1)
         torch.set_rng_state(state)
+
+
+# ── same_seed ──
+
+
+@pytest.mark.parametrize("reseed", [lambda: torch.manual_seed(0), lambda: torch.seed()])
+def test_a_new_seed_is_seen(reseed):
+    with pytest.raises(CheckFailed, match="^重設了全域亂數的種子"), same_seed(Rng([0], "cpu")):
+        reseed()
+
+
+def test_draws_keep_the_seed():
+    with same_seed(Rng([0], "cpu")):
+        torch.rand(1)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
 
 
 # ── raises ──

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def drifted(task: Task) -> bool:
 
 
 def main() -> None:
+    argparse.ArgumentParser("python -m torch_kata.originals", description=__doc__.splitlines()[0]).parse_args()
     for task in Catalog().tasks:
         if not task.stub.exists():
             continue

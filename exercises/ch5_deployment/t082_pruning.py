@@ -16,6 +16,7 @@
     prune_global(model, amount)
         可剪的權重：model 中所有 nn.Linear、nn.Conv1d、nn.Conv2d、nn.Conv3d 的 weight，共 n 個數。
         所有層一起比，|w| 最小的 round(amount · n) 個變成 0（Python 的 round：4.5 是 4）。其餘參數與 buffer 不變。
+        |w| 相同時剪哪一個不拘，個數仍要剛好；prune_channels 也是。
     sparsity(model) -> float
         那些權重中 0 所佔的比例，不論剪過沒有。model 至少有一個這樣的層。
     make_permanent(model)
@@ -29,7 +30,7 @@
     同一個模型只會剪一次。
 
 評分
-    數值  prune_global：留下與剪掉的權重，round 的個數，0 與 1（整數 1 也是全部）；
+    數值  prune_global：留下與剪掉的權重，round 的個數（有許多 |w| 相同時也是），0 與 1（整數 1 也是全部）；
           bias、batch norm、embedding 不變；sparsity；
           prune_channels：剪掉的 channel 與 bias，個數，0 與 1，沒有 bias 的 conv
     梯度  剪完再訓練幾步，剪掉的仍是 0，其餘與「只更新留下的權重」逐步推算的相同

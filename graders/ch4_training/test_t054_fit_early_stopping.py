@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from torch_kata.checks import assert_close, assert_equal, assert_type, check, nn, torch
+from torch_kata.checks import assert_close, assert_equal, assert_type, check, nn, same_seed, torch
 
 NAN, INF = math.nan, math.inf
 
@@ -163,9 +163,8 @@ def test_validation_without_graph(watch):
 @pytest.mark.behaviour
 def test_seed(submission, regression, rng):
     """不重設全域亂數的種子"""
-    torch.manual_seed(seed := rng.seed())
-    regression[0](submission)
-    check(torch.initial_seed() == seed, "重設了全域亂數的種子：那是呼叫者的事，打亂與 dropout 都受它影響", "reseeded")
+    with same_seed(rng):
+        regression[0](submission)
 
 
 @pytest.mark.behaviour

@@ -8,9 +8,9 @@ from torch_kata.checks import (
     assert_close,
     assert_equal,
     assert_type,
-    check,
     forbid,
     nn,
+    same_seed,
     torch,
     unchanged,
 )
@@ -121,9 +121,8 @@ def test_weights(regression, momentum, step_size):
 @pytest.mark.behaviour
 def test_seed(regression, rng):
     """train 不重設全域亂數的種子"""
-    torch.manual_seed(seed := rng.seed())
-    regression(2, base_lr=0.1, momentum=0.9, step_size=1, gamma=0.5)
-    check(torch.initial_seed() == seed, "重設了全域亂數的種子：那是呼叫者的事，打亂與 dropout 都受它影響", "reseeded")
+    with same_seed(rng):
+        regression(2, base_lr=0.1, momentum=0.9, step_size=1, gamma=0.5)
 
 
 @pytest.mark.behaviour

@@ -19,6 +19,7 @@ from torch_kata.checks import (
     fail,
     nn,
     raises,
+    same_seed,
     shared_rng,
     torch,
     unchanged,
@@ -91,9 +92,8 @@ def test_weights(submission, start):
 @pytest.mark.behaviour
 def test_seed(submission, start, rng):
     """train_and_record 不重設全域亂數的種子"""
-    torch.manual_seed(seed := rng.seed())
-    submission.train_and_record(start.model(), start.x, start.y, epochs=2, lr=0.1)
-    check(torch.initial_seed() == seed, "重設了全域亂數的種子：那是呼叫者的事", "reseeded")
+    with same_seed(rng):
+        submission.train_and_record(start.model(), start.x, start.y, epochs=2, lr=0.1)
 
 
 # ── 畫圖 ──

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from torch_kata.checks import assert_close, assert_dtype, assert_type, check, fail, nn, torch
+from torch_kata.checks import assert_close, assert_dtype, assert_type, check, fail, nn, same_seed, torch
 
 LR = 0.1
 SCALED = pytest.mark.parametrize("scaled", [False, True], ids=["plain", "scaler"])
@@ -178,9 +178,8 @@ def test_train_mode(setting):
 @pytest.mark.behaviour
 def test_seed(setting, rng):
     """不重設全域亂數的種子"""
-    torch.manual_seed(seed := rng.seed())
-    setting.step()
-    check(torch.initial_seed() == seed, "重設了全域亂數的種子：每一步的 dropout 因此都一樣", "reseeded")
+    with same_seed(rng):
+        setting.step()
 
 
 @pytest.mark.behaviour

@@ -15,6 +15,7 @@ from torch_kata.checks import (
     nn,
     raises,
     same_random_state,
+    same_seed,
     torch,
     unchanged,
 )
@@ -239,9 +240,8 @@ def test_default_seed(submission, rng, data):
 @pytest.mark.behaviour
 def test_global_seed(submission, rng, data):
     """cross_validate 不重設全域亂數的種子"""
-    torch.manual_seed(seed := rng.seed())
-    submission.cross_validate(Models(rng, 5, 3), *data, k=3, epochs=2, lr=0.1, seed=rng.integer(1, 1000))
-    check(torch.initial_seed() == seed, "重設了全域亂數的種子：make_model() 每一折都從同樣的亂數建立", "reseeded")
+    with same_seed(rng):
+        submission.cross_validate(Models(rng, 5, 3), *data, k=3, epochs=2, lr=0.1, seed=rng.integer(1, 1000))
 
 
 @pytest.mark.behaviour

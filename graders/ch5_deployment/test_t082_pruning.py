@@ -1,7 +1,8 @@
 """082 · 剪枝：評分
 
 The prunable weights of a model are distinct in magnitude, and differ in size from layer to layer: what is to be pruned
-is certain, and another for each other way of choosing it. So are the channels of a convolution.
+is certain, and another for each other way of choosing it. So are the channels of a convolution. Two checks have ties:
+there, any choice among equals will do, but not a threshold, which takes them all.
 """
 
 import copy
@@ -129,6 +130,24 @@ def test_smallest(submission, rng, network, kind, part):
     expected = pruned(before, round(amount * n))
     submission.prune_global(model, amount)
     assert_close(weights(model), expected, what=f"剪掉 {amount:.3f} 之後的權重")
+
+
+@pytest.mark.numeric
+def test_ties(submission, network):
+    """許多權重 |w| 相同時，剪掉的個數仍剛好"""
+    model = network()
+    with torch.no_grad():
+        for layer in prunable(model).values():  # to four magnitudes
+            layer.weight.copy_(layer.weight.sign() * layer.weight.abs().mul(4).ceil() / 4)
+    before = torch.cat([weight.reshape(-1) for weight in weights(model).values()])
+    submission.prune_global(model, 0.4)
+    after = torch.cat([weight.reshape(-1) for weight in weights(model).values()])
+    gone, wanted = after == 0, round(0.4 * len(before))
+    count = int(gone.sum())
+    check(count == wanted, f"{len(before)} 個權重應剪掉 {wanted} 個，剪了 {count} 個", count)
+    assert_close(after[~gone], before[~gone], what="留下的權重")
+    least, largest = before[~gone].abs().min().item(), before[gone].abs().max().item()
+    check(largest <= least, f"剪掉了 |w| = {largest:g} 的權重，卻留下 {least:g} 的", "not the smallest")
 
 
 @pytest.mark.numeric
@@ -263,6 +282,23 @@ def test_channels(submission, convolution, amount, bias):
         value[order[: round(6 * amount)]] = 0
     submission.prune_channels(conv, amount)
     assert_close(values(conv), expected, what=f"六個 channel、amount={amount} 時")
+
+
+@pytest.mark.numeric
+def test_channel_ties(submission, convolution):
+    """範數相同的 channel 只剪掉一個，個數仍剛好"""
+    conv, order = convolution()
+    with torch.no_grad():
+        conv.weight[order[2]] = -conv.weight[order[1]]
+    before = values(conv)
+    submission.prune_channels(conv, 1 / 3)
+    after = values(conv)
+    gone = [channel for channel in range(6) if not after[".weight"][channel].any()]
+    wanted = ({order[0], order[1]}, {order[0], order[2]})
+    check(set(gone) in wanted, f"六個 channel 應剪掉 {wanted[0]} 或 {wanted[1]}，剪了 {set(gone) or '零個'}", len(gone))
+    for value in before.values():
+        value[gone] = 0
+    assert_close(after, before, what="剪掉兩個 channel 之後")
 
 
 @pytest.mark.numeric

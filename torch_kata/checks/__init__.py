@@ -12,7 +12,7 @@ from torch_kata.checks.closeness import (
     cast,
     check,
 )
-from torch_kata.checks.effects import raises, same_random_state, unchanged
+from torch_kata.checks.effects import raises, same_random_state, same_seed, unchanged
 from torch_kata.checks.fixtures import fixture
 from torch_kata.checks.gradients import (
     assert_gradient_close,
@@ -73,6 +73,7 @@ __all__ = [
     "run_program",
     "run_python",
     "same_random_state",
+    "same_seed",
     "shared_rng",
     "tensor_bytes",
     "torch",

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from torch_kata.checks.randomness import Rng
 from torch_kata.checks.record import CheckFailed, fail, text_evidence
 from torch_kata.lazy import np, torch
 
@@ -40,6 +41,15 @@ def same_random_state() -> Iterator[None]:
     for name, state in _random_states().items():
         if state != before.get(name, state):
             fail(f"全域亂數狀態被動到了：{name}", f"random {name}")
+
+
+@contextlib.contextmanager
+def same_seed(rng: Rng) -> Iterator[None]:
+    """torch's global generator is not seeded anew; the block may draw from it."""
+    torch.manual_seed(seed := rng.seed())
+    yield
+    if torch.initial_seed() != seed:
+        fail("重設了全域亂數的種子：那是呼叫者的事，初始化、打亂與 dropout 都受它影響", "reseeded")
 
 
 @contextlib.contextmanager

@@ -21,11 +21,14 @@ ROUNDING = {  # relative to the largest value; integers must be equal
 }
 
 
+TIGHT = re.compile(r"(?<=[A-Za-z0-9])(?=不符|應為|應有|應在|的(?:形狀|梯度|分布|鍵|第)|沒有|含有)")
+
+
 class CheckFailed(AssertionError):
     """A check's verdict against the learner's answer. `evidence` is the value that the answer gave."""
 
     def __init__(self, message: str, evidence: Any = None) -> None:
-        super().__init__(message)
+        super().__init__(TIGHT.sub(" ", message))  # a name in Latin letters may begin a sentence made elsewhere
         self.evidence = evidence
 
 

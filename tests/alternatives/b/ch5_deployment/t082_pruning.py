@@ -28,11 +28,10 @@ def prune_global(model, amount):
     check(amount)
     found = list(layers(model))
     sizes = torch.cat([m.weight.abs().flatten() for m in found])
-    count = round(amount * sizes.numel())
-    if count:
-        limit = sizes.kthvalue(count).values
-        for m in found:
-            silence(m, "weight", m.weight.abs() <= limit)
+    dead = torch.zeros_like(sizes, dtype=torch.bool)
+    dead[sizes.topk(round(amount * sizes.numel()), largest=False).indices] = True
+    for m, part in zip(found, dead.split([m.weight.numel() for m in found]), strict=True):
+        silence(m, "weight", part.view_as(m.weight))
 
 
 def sparsity(model):
