@@ -194,8 +194,9 @@ def test_wrong_channels(submission, rng, device, channels, mode):
 @pytest.mark.speed
 def test_speed(submission, reference, rng, device):
     """前向與反向的速度"""
-    # 參考解 1；內建 nn.BatchNorm2d 0.5；layer_norm 1.3；var_mean 1.3 至 1.8；x.var 算兩次 2.7；channel 移到最後 2.8。
-    # 逐 channel 迴圈 6，運算約兩千個（參考解 55 個），計數就先擋下。上限是 2.8 與 6 的幾何平均。
+    # 參考解 1；內建 nn.BatchNorm2d 0.5；layer_norm 1.3；var_mean 1.3 至 1.8；x.var 算兩次 2.7；
+    # channel 移到最後 2.8 至 3.8。逐 channel 迴圈 6，運算約兩千個（參考解 55 個），計數就先擋下。
+    # 上限是 3.8 與 6 的幾何平均。
     cotangent = rng.normal((64, 64, 16, 16))
 
     def step(kind):
@@ -206,4 +207,4 @@ def test_speed(submission, reference, rng, device):
         return (rng.normal((64, 64, 16, 16), requires_grad=True),)
 
     own, best = step(submission.BatchNorm), step(reference.BatchNorm)
-    assert_within_budget(own, best, inputs, factor=4, baseline=step(nn.BatchNorm2d))
+    assert_within_budget(own, best, inputs, factor=5, baseline=step(nn.BatchNorm2d))
