@@ -30,7 +30,7 @@
     行為  調換兩個 token 的位置會改變 logits；太長拋出 ValueError；整列 padding 的 logits 與梯度都是有限值
           （train 與 eval、建不建計算圖、單獨一列或與其他樣本一起）；不改動 tokens 與模型（包括它的模式）；
           學得會：長度 6、恰有一個 7 與一個 3 的序列，判斷 7 是否在 3 之前；vocab_size 10、embed_size 32、4 個 head、
-          1 層，Adam（lr 2e-3）每步 32 個新樣本，新樣本答對 90%（通常 50 到 150 步；最多給 900 步）
+          1 層，Adam（lr 2e-3）每步 32 個新樣本，新樣本答對 75%（通常 50 到 150 步；最多給 900 步）
 
 範例
     >>> model = TransformerClassifier(10, 8, num_heads=2, num_classes=3, num_layers=1, max_seq_length=6)

@@ -13,6 +13,7 @@ from torch_kata.checks import (
     assert_parameter_gradients,
     assert_shape,
     check,
+    fail,
     nn,
     raises,
     torch,
@@ -200,19 +201,21 @@ def seven_and_three(rng, count):
 @pytest.mark.behaviour
 def test_learns(submission, rng, device):
     """學得會：7 是否在 3 之前"""
-    # 每 50 步量一次，到 90% 就停。參考解 100 個種子中 89 個在 50 步、其餘在 100 步之前；[CLS] 加固定的位置編碼，150 步
-    # 之前；再把 embedding 乘上 √E，或改成 Post-LN，40 個種子最慢 500 步，尾巴每 70 步少到 1/e，所以給 900 步。
-    # 不知道順序的模型是 50%，標準差 2.2%：到 90% 要 18 個標準差。
-    made = submission.TransformerClassifier(10, 32, 4, 2, 1, 6).to(device)
-    optimizer = Adam(made.parameters(), lr=2e-3)
+    # 每 50 步量一次，到 75% 就停：不知道順序的模型是 50%，標準差 2.2%，差 11 個標準差。參考解 50 到 100 步就有 90%；
+    # [CLS]、固定的位置編碼、embedding 乘 √E、Post-LN 一起用，12 次中有兩次到 900 步才 80% 與 85%。學到一半的再給一次。
     new, answers = seven_and_three(rng, 512)
-    for step in range(1, 901):
-        made.train()
-        tokens, labels = seven_and_three(rng, 32)
-        optimizer.step(F.cross_entropy(made(tokens), labels))
-        if step % 50 == 0:
-            with torch.no_grad():
-                right = float((made.eval()(new).argmax(1) == answers).float().mean())
-            if right >= 0.9:
-                return
-    check(False, f"訓練 900 步後，512 個新樣本只答對 {right:.0%}", right)
+    for _ in range(2):
+        made = submission.TransformerClassifier(10, 32, 4, 2, 1, 6).to(device)
+        optimizer = Adam(made.parameters(), lr=2e-3)
+        for step in range(1, 901):
+            made.train()
+            tokens, labels = seven_and_three(rng, 32)
+            optimizer.step(F.cross_entropy(made(tokens), labels))
+            if step % 50 == 0:
+                with torch.no_grad():
+                    right = float((made.eval()(new).argmax(1) == answers).float().mean())
+                if right >= 0.75:
+                    return
+        if right < 0.6:
+            break
+    fail(f"訓練 900 步後，512 個新樣本只答對 {right:.0%}", right)

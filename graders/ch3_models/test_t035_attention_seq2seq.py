@@ -125,10 +125,10 @@ def test_attention_gradient(submission, states, rng, device, masking):
 
 @pytest.fixture
 def model(submission, rng, device):
-    """model(pad_id)：float64、eval 模式的模型，每個參數都加上隨機的值（初值是 0 的也一樣）。"""
+    """model(pad_id, sizes)：float64、eval 模式的模型，每個參數都加上隨機的值（初值是 0 的也一樣）。"""
 
-    def make(pad_id=0):
-        made = submission.AttentionSeq2Seq(SRC, TGT, 4, 6, pad_id).to(device).double()
+    def make(pad_id=0, sizes=(4, 6)):
+        made = submission.AttentionSeq2Seq(SRC, TGT, *sizes, pad_id).to(device).double()
         with torch.no_grad():
             for parameter in made.parameters():
                 parameter.add_(0.3 * rng.normal(parameter.shape, dtype="float64"))
@@ -205,7 +205,8 @@ def test_future(model, sentences):
 @pytest.mark.behaviour
 def test_tgt_matters(model, sentences):
     """logits[:, t] 與 tgt[:, t] 有關"""
-    made, (src, tgt) = model(), sentences([4, 7, 2])
+    # 寬一點、多幾句：只有 6 個單元的 ReLU，每千次就有一次在某一步全部是 0。
+    made, (src, tgt) = model(sizes=(16, 32)), sentences([4, 7, 2] * 4)
     src = padded(src, 7)
     before = made(src, tgt).detach()
     for step in range(5):
@@ -219,7 +220,7 @@ def test_tgt_matters(model, sentences):
 @pytest.mark.behaviour
 def test_src_matters(model, sentences):
     """與 src 的每一個字有關"""
-    made, (src, tgt) = model(), sentences([5, 5, 5])
+    made, (src, tgt) = model(sizes=(16, 32)), sentences([5] * 12)
     src = padded(src, 7)
     before = made(src, tgt).detach()
     for place in range(5):

@@ -172,7 +172,7 @@ def test_output(pair, rng, mode):
 def test_halves(pair, rng):
     """單獨用 encoder 與 decoder"""
     model, truth = pair
-    x, code = rng.uniform((5, D)), rng.normal((3, H))
+    x, code = rng.normal((20, D)), rng.normal((3, H))  # 每個隱藏單元兩邊都有
     weights = dict(truth.named_parameters())
     expected = {"encoder(x)": encode(weights, x.double()), "decoder(encoded)": decode(weights, code.double())}
     assert_close({"encoder(x)": model.encoder(x), "decoder(encoded)": model.decoder(code)}, expected)

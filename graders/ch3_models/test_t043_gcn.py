@@ -263,21 +263,24 @@ def karate(device):
 @pytest.mark.behaviour
 def test_learns(submission, karate, device):
     """學得會：空手道俱樂部分成兩派"""
-    # 30 人中分對的人數：四種寫法，加上標準差 0.02、1 的常態與 [0, 1) 均勻的初值，各 60 個種子：全部至少 28 人，
-    # 98% 恰好是 29 人。下限訂在 26；權重學不動（例如初值全是 0）時約 15 人。
+    # 30 人中分對的人數：幾乎都是 29，權重學不動（例如初值全是 0）時約 15，下限訂在 26。nn.Linear 式的初值每六百次約有
+    # 一次收斂到另一種分法，只有 24、25 人：最多從頭來三次，三次都這樣的機會在 1e-8 以下。
     edges, clubs = karate
     given = torch.tensor([0, 1, 32, 33], device=device)
     others = torch.tensor([node for node in range(34) if node not in (0, 1, 32, 33)], device=device)
     x = torch.eye(34, device=device)
-    model = submission.GCN(34, 16, 2).to(device)
-    adam = Adam(model.parameters(), lr=1e-2)
-    for _ in range(200):
-        loss = F.nll_loss(model(x, edges)[given], clubs[given])
-        adam.step(loss)
-    with torch.no_grad():
-        out = model.eval()(x, edges)
-    right = int((out.argmax(1) == clubs)[others].sum())
-    check(right >= 26, f"訓練 200 步後，其餘 30 人只分對 {right} 人（損失 {loss.item():.3g}）", loss.detach())
+    for _ in range(3):
+        model = submission.GCN(34, 16, 2).to(device)
+        adam = Adam(model.parameters(), lr=1e-2)
+        for _ in range(200):
+            loss = F.nll_loss(model(x, edges)[given], clubs[given])
+            adam.step(loss)
+        with torch.no_grad():
+            out = model.eval()(x, edges)
+        right = int((out.argmax(1) == clubs)[others].sum())
+        if right >= 26:
+            return
+    fail(f"訓練 200 步後，其餘 30 人只分對 {right} 人（損失 {loss.item():.3g}）", loss.detach())
 
 
 @pytest.mark.speed

@@ -80,13 +80,13 @@ def ended(written, eos):
 def decoding(pair, rng):
     """decoding(wanted, steps)：float64 的模型、src (4, 5)、eos，與 4 列不理會 eos 的字，合於 wanted(字, eos)。
 
-    權重大的 RNN 寫出的字看起來是亂的：從 40 個句子裡挑 4 個，很快就挑得到。
+    權重大的 RNN 寫出的字看起來是亂的：從 400 個句子裡挑 4 個，很快就挑得到。
     """
 
     def find(wanted, steps):
         while True:
             module, truth = pair(scale=1.5)
-            src = rng.integers(0, SRC, (40, 5))
+            src = rng.integers(0, SRC, (400, 5))
             written = endless(truth, src, steps)
             for eos in set(range(1, TGT)) - {BOS}:
                 rows = wanted(written, eos)

@@ -11,7 +11,7 @@ from torch_kata.checks import assert_close, assert_equal, assert_type, check, nn
 READS = {"item", "tolist", "numpy", "__float__", "__int__", "__bool__", "__complex__", "__array__"}
 READS |= {"__format__", "__repr__", "is_nonzero"}
 SETTINGS = pytest.mark.parametrize(
-    "samples, batch_size, epochs, lr", [(23, 5, 3, 0.5), (12, 4, 4, 0.1), (7, 20, 2, 1.0)], ids=["23-5", "12-4", "7-20"]
+    "samples, batch_size, epochs, lr", [(23, 5, 3, 0.2), (12, 4, 4, 0.1), (7, 20, 2, 1.0)], ids=["23-5", "12-4", "7-20"]
 )
 
 
@@ -170,7 +170,7 @@ def test_losses(submission, problem, rng, device, rtol, samples, batch_size, epo
 def test_weights(submission, problem, rng, device, rtol):
     """訓練的是這個 model：權重等於推算的"""
     (model, x, labels), seed = problem(17), rng.integer(1, 10**6)
-    settings = {"epochs": 2, "batch_size": 6, "lr": 0.5, "seed": seed}
+    settings = {"epochs": 2, "batch_size": 6, "lr": 0.2, "seed": seed}
     expected = [weights for _, weights in paths(model, x, labels, **settings)]
     submission.train(model, pairs(x, labels), device=device, **settings)
     found = {name: value.detach().cpu() for name, value in model.named_parameters()}
@@ -181,7 +181,7 @@ def test_weights(submission, problem, rng, device, rtol):
 def test_default_seed(submission, problem, device, rtol):
     """seed 預設為 0"""
     model, x, labels = problem(19)
-    settings = {"epochs": 2, "batch_size": 4, "lr": 0.5}
+    settings = {"epochs": 2, "batch_size": 4, "lr": 0.2}
     expected = [losses for losses, _ in paths(model, x, labels, seed=0, **settings)]
     losses = submission.train(model, pairs(x, labels), device=device, **settings)
     assert_one_of(losses, expected, rtol=rtol, what="每個 epoch 的損失")
@@ -191,7 +191,7 @@ def test_default_seed(submission, problem, device, rtol):
 def test_any_dataset(submission, problem, rng, device, rtol):
     """任何 dataset 都可以，label 可以是 int"""
     (model, x, labels), seed = problem(13), rng.integer(1, 10**6)
-    settings = {"epochs": 2, "batch_size": 5, "lr": 0.5, "seed": seed}
+    settings = {"epochs": 2, "batch_size": 5, "lr": 0.2, "seed": seed}
     expected = [losses for losses, _ in paths(model, x, labels, **settings)]
 
     class Plain(torch.utils.data.Dataset):
@@ -212,7 +212,7 @@ def test_any_dataset(submission, problem, rng, device, rtol):
 def test_device(submission, problem, rng, device, kind):
     """device 是 None、字串或 torch.device"""
     (model, x, labels), seed = problem(13), rng.integer(1, 10**6)
-    settings = {"epochs": 2, "batch_size": 5, "lr": 0.5, "seed": seed}
+    settings = {"epochs": 2, "batch_size": 5, "lr": 0.2, "seed": seed}
     expected = [losses for losses, _ in paths(model, x, labels, **settings)]
     best = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
     wanted = best if kind == "none" else device

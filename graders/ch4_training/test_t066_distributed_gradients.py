@@ -228,7 +228,7 @@ SHAPES = {"inner": ((4, 5), "float32"), "outer": ((5,), "float64"), "scale": (()
 def ranks(submission, helper, request, tmp_path_factory):
     """Three ranks that broadcast, average, count and train; and what should come of it."""
     rng = shared_rng(request)
-    seed, rate, steps = rng.integer(1, 10**6), 0.1, 3
+    seed, rate, steps = rng.integer(1, 10**6), 0.02, 3  # small: at 0.1 some starts diverge, and rounding with them
     gradients, mean = gradients_of(rng, SHAPES, range(3))
     x, y = rng.normal((14, 4)).cpu(), rng.normal((14,), dtype="float64").cpu()
 

@@ -96,12 +96,12 @@ def pruned(layers, count):
 def train(model, x, y, masks=None, steps=4):
     """Gradient descent by hand; with `masks`, by layer, on what they leave alone."""
     for _ in range(steps):
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        gradients = torch.autograd.grad((model(x) - y).square().mean(), parameters, allow_unused=True)
+        model.zero_grad()
+        (model(x) - y).square().mean().backward()  # unlike autograd.grad, this runs every kind of hook
         with torch.no_grad():
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                if gradient is not None:
-                    parameter.sub_(0.2 * gradient)
+            for parameter in model.parameters():
+                if parameter.requires_grad and parameter.grad is not None:
+                    parameter.sub_(0.2 * parameter.grad)
             for parameter, mask in (masks or {}).items():
                 parameter.mul_(mask)
     with torch.no_grad():

@@ -107,7 +107,7 @@ def assert_parameter_gradients(module: torch.nn.Module, *inputs: Any, eps: float
     For modules whose inner names the task leaves open, so that no oracle can be given their weights. A float64 copy of
     the module runs, in the mode it is in, under one random cotangent; it must give the same output twice. Where a ReLU
     bends between the two ends the difference is wrong: a gradient fails if it disagrees along three directions, and
-    again with all parameters moved a little, since a bend next to the first place is in every direction's way.
+    again at four places nearby, since a bend next to the first place is in every direction's way.
     """
     module = copy.deepcopy(module).double()
     inputs = tuple(cast(list(inputs), torch.float64))
@@ -149,7 +149,7 @@ def assert_parameter_gradients(module: torch.nn.Module, *inputs: Any, eps: float
 
     with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no backward of an RNN in eval mode
         parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
-        for _ in range(3):
+        for _ in range(5):
             if not (problem := disagreement(parameters)):
                 return
             with torch.no_grad():
