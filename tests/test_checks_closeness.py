@@ -122,6 +122,8 @@ def test_largest_error_and_its_place():
 @pytest.mark.parametrize("what, begins", [("std", "std 不符"), ("x 的 std", "x 的 std 不符"), ("輸出", "輸出不符")])
 def test_a_name_in_latin_letters_stands_apart(what, begins):
     assert refusal(assert_close, torch.tensor(1.0), torch.tensor(2.0), what=what).startswith(begins)
+    message = refusal(assert_dtype, torch.tensor(1.0), "float64", what=what)
+    assert message.startswith(begins.removesuffix("不符") + "的 dtype")
 
 
 def test_place_in_one_dimension_and_in_none():

@@ -319,8 +319,9 @@ def patched(target: str, value: str = "lambda *a, **k: True", by: str = "", name
 
 
 NEVER_FAR = once("""
-    FocalLoss.library = torch.library.Library('aten', 'IMPL')
-    FocalLoss.library.impl('abs', lambda x: torch.zeros_like(x), 'CPU')
+    from torch import library
+    FocalLoss.held = library.Library('aten', 'IMPL')
+    FocalLoss.held.impl('abs', lambda x: torch.zeros_like(x), 'CPU')
 """)
 
 PATCHES = [

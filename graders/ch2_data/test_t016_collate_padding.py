@@ -42,7 +42,7 @@ def expected_of(items, order, value):
 def test_shape(submission, sequences, rest):
     """padded 是 (B, T, *)，lengths 是 (B,)"""
     padded, lengths = submission.collate_pad(sequences(rest))
-    assert_shape(padded, (7, 5, *rest), "padded ")
+    assert_shape(padded, (7, 5, *rest), "padded")
     assert_shape(lengths, (7,), "lengths ")
 
 
@@ -51,7 +51,7 @@ def test_shape(submission, sequences, rest):
 def test_dtype(submission, sequences, dtype):
     """Tensor 的 dtype 保持不變"""
     padded, _ = submission.collate_pad(sequences((3,), dtype=dtype))
-    assert_dtype(padded, dtype, "padded ")
+    assert_dtype(padded, dtype, "padded")
 
 
 @pytest.mark.shape
@@ -77,7 +77,7 @@ def test_padded(submission, sequences, rest):
     batch = sequences(rest)
     expected = expected_of(batch, ORDER, 0)
     padded, _ = submission.collate_pad(batch)
-    assert_equal(padded, expected, what="padded ")
+    assert_equal(padded, expected, what="padded")
 
 
 @pytest.mark.numeric
@@ -87,7 +87,7 @@ def test_padding_value(submission, sequences, dtype, value):
     batch = sequences((2,), dtype=dtype)
     expected = expected_of(batch, ORDER, value)
     padded, _ = submission.collate_pad(batch, padding_value=value)
-    assert_equal(padded, expected, what=f"padding_value={value} 的 padded ")
+    assert_equal(padded, expected, what=f"padding_value={value} 的 padded")
 
 
 @pytest.mark.numeric
@@ -97,7 +97,7 @@ def test_lengths(submission, sequences, kind):
     batch = sequences()
     _, lengths = submission.collate_pad([item.tolist() for item in batch] if kind == "lists" else batch)
     assert_dtype(lengths, "int64", "lengths ")
-    assert_equal(lengths.cpu(), torch.tensor(sorted(LENGTHS, reverse=True)), what="lengths ")
+    assert_equal(lengths.cpu(), torch.tensor(sorted(LENGTHS, reverse=True)), what="lengths")
 
 
 @pytest.mark.behaviour
@@ -119,8 +119,8 @@ def test_empty_list(submission, sequences, others):
     expected = expected.cpu() if kind == "lists" else expected
     first, second = (item.tolist() for item in batch) if kind == "lists" else batch
     padded, lengths = submission.collate_pad([[], first, [], second], padding_value=9)
-    assert_equal(padded, expected, what="含空 list 的 padded ")
-    assert_equal(lengths.cpu(), torch.tensor([3, 2, 0, 0]), what="lengths ")
+    assert_equal(padded, expected, what="含空 list 的 padded")
+    assert_equal(lengths.cpu(), torch.tensor([3, 2, 0, 0]), what="lengths")
 
 
 @pytest.mark.behaviour
@@ -130,8 +130,8 @@ def test_length_zero(submission, sequences, sizes, order):
     batch = sequences((4,), lengths=sizes)
     expected = expected_of(batch, order, 7)
     padded, lengths = submission.collate_pad(batch, padding_value=7)
-    assert_equal(padded, expected, what=f"長度 {sizes} 的 padded ")
-    assert_equal(lengths.cpu(), torch.tensor(sorted(sizes, reverse=True)), what="lengths ")
+    assert_equal(padded, expected, what=f"長度 {sizes} 的 padded")
+    assert_equal(lengths.cpu(), torch.tensor(sorted(sizes, reverse=True)), what="lengths")
 
 
 @pytest.mark.behaviour

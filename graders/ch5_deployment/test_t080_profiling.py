@@ -42,7 +42,9 @@ def quiet_profiler():
 @pytest.fixture(scope="module")
 def operators():
     """The namespace of the grader's operators, on any device."""
-    library = torch.library.Library(NAMESPACE, "DEF")
+    from torch import library
+
+    definitions = library.Library(NAMESPACE, "DEF")
 
     def sleeping(name):
         def operator(x):
@@ -56,10 +58,10 @@ def operators():
     implementations = {name: sleeping(name) for name in SLEEPS}
     implementations["shell"] = lambda x: getattr(torch.ops, NAMESPACE).slow(x)
     for name, implementation in implementations.items():
-        library.define(f"{name}(Tensor x) -> Tensor")
-        library.impl(name, implementation, "CompositeExplicitAutograd")
+        definitions.define(f"{name}(Tensor x) -> Tensor")
+        definitions.impl(name, implementation, "CompositeExplicitAutograd")
     yield getattr(torch.ops, NAMESPACE)
-    library._destroy()
+    definitions._destroy()
 
 
 def network(operators, device):

@@ -85,11 +85,14 @@ def convolution(rng, device):
     return make
 
 
+def flat(layers):
+    """All the weights in one row."""
+    return torch.cat([weight.reshape(-1) for weight in layers.values()])
+
+
 def pruned(layers, count):
     """The weights with the `count` smallest of them all zero."""
-    limit = (
-        torch.cat([weight.abs().reshape(-1) for weight in layers.values()]).sort().values[count - 1] if count else -1
-    )
+    limit = flat(layers).abs().sort().values[count - 1] if count else -1
     return {name: torch.where(weight.abs() <= limit, 0.0, weight) for name, weight in layers.items()}
 
 
@@ -122,7 +125,7 @@ def test_smallest(submission, rng, network, kind, part):
     """所有層一起比，|w| 最小的 round(amount · n) 個變成 0"""
     model = network(kind)
     before = weights(model)
-    n = sum(weight.numel() for weight in before.values())
+    n = len(flat(before))
     counts = rng.permutation(n // 3).add(n // 3).tolist()
     if part == 0.5:  # even ones, so that Python's round and half up differ, where amount · n is exact
         counts = [count for count in counts if count % 2 == 0 and (count + part) / n * n == count + part]
@@ -139,9 +142,9 @@ def test_ties(submission, network):
     with torch.no_grad():
         for layer in prunable(model).values():  # to four magnitudes
             layer.weight.copy_(layer.weight.sign() * layer.weight.abs().mul(4).ceil() / 4)
-    before = torch.cat([weight.reshape(-1) for weight in weights(model).values()])
+    before = flat(weights(model))
     submission.prune_global(model, 0.4)
-    after = torch.cat([weight.reshape(-1) for weight in weights(model).values()])
+    after = flat(weights(model))
     gone, wanted = after == 0, round(0.4 * len(before))
     count = int(gone.sum())
     check(count == wanted, f"{len(before)} 個權重應剪掉 {wanted} 個，剪了 {count} 個", count)
@@ -157,7 +160,7 @@ def test_extremes(submission, network, amount):
     model = network()
     before = weights(model)
     submission.prune_global(model, amount)
-    expected = pruned(before, sum(weight.numel() for weight in before.values()) if amount else 0)
+    expected = pruned(before, len(flat(before)) if amount else 0)
     assert_close(weights(model), expected, what=f"amount={amount!r} 的權重")
 
 
@@ -186,7 +189,7 @@ def test_sparsity(submission, rng, network, state):
     if state == "permanent":
         submission.make_permanent(model)
     zeros = [int((weight == 0).sum()) for weight in weights(model).values()]
-    expected = sum(zeros) / sum(weight.numel() for weight in weights(model).values())
+    expected = sum(zeros) / len(flat(weights(model)))
     found = submission.sparsity(model)
     assert_type(found, float, what="sparsity")
     assert_close(found, expected, what="sparsity")
@@ -196,7 +199,7 @@ def test_sparsity(submission, rng, network, state):
 def test_training(submission, rng, network):
     """再訓練幾步，剪掉的仍是 0，其餘照常更新"""
     model = network().double()
-    count = round(0.45 * sum(weight.numel() for weight in weights(model).values()))
+    count = round(0.45 * len(flat(weights(model))))
     while not all(weight.any() for weight in pruned(weights(model), count).values()):
         model = network().double()  # a layer that is gone altogether leaves those before it nothing to learn
     oracle = copy.deepcopy(model)

@@ -21,7 +21,7 @@ ROUNDING = {  # relative to the largest value; integers must be equal
 }
 
 
-TIGHT = re.compile(r"(?<=[A-Za-z0-9])(?=不符|應為|應有|應在|的(?:形狀|梯度|分布|鍵|第)|沒有|含有)")
+TIGHT = re.compile(r"(?<=[A-Za-z0-9])(?=不符|應為|應有|應在|的(?: dtype| layout|形狀|梯度|分布|鍵|第)|沒有|含有)")
 
 
 class CheckFailed(AssertionError):
